@@ -1,0 +1,4 @@
+//! What particular frameworks need beside the layers.
+
+#[cfg(feature = "axum")]
+mod axum;

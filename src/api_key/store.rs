@@ -1,0 +1,79 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::{ApiKeyRecord, KeyDigest};
+use crate::authenticator::BoxFuture;
+
+/// Knows API keys by their digest. Implement it with a plain `async fn`; the layer needs nothing else.
+///
+/// A miss (`Ok(None)`) is a refusal with 401. An error is a 503: the key may be good. A store that answers with a record
+/// that it should not have (of a deleted key, say) lets that key in until it says otherwise; one that answers with
+/// another key's record lets nobody in, because the layer compares the digest again.
+///
+/// ```
+/// use std::{collections::HashMap, convert::Infallible};
+/// use tower_resource_server::{ApiKeyRecord, KeyDigest, KeyStore};
+///
+/// struct MyStore(HashMap<KeyDigest, ApiKeyRecord>);
+///
+/// impl KeyStore for MyStore {
+///     type Error = Infallible;
+///
+///     async fn find(&self, key: &KeyDigest) -> Result<Option<ApiKeyRecord>, Infallible> {
+///         Ok(self.0.get(key).cloned())
+///     }
+/// }
+/// ```
+pub trait KeyStore: Send + Sync + 'static {
+    /// Why the store could not answer. Never put a secret in it: it goes to the log.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The record of the key with this digest, whether the key is valid now or not: the layer judges.
+    fn find(&self, key: &KeyDigest)
+    -> impl Future<Output = Result<Option<ApiKeyRecord>, Self::Error>> + Send;
+
+    /// The same, for stores that can answer at once. `None` says: ask [`find`](Self::find).
+    fn find_now(&self, key: &KeyDigest) -> Option<Result<Option<ApiKeyRecord>, Self::Error>> {
+        let _ = key;
+        None
+    }
+}
+
+impl<S: KeyStore> KeyStore for Arc<S> {
+    type Error = S::Error;
+
+    fn find(
+        &self,
+        key: &KeyDigest,
+    ) -> impl Future<Output = Result<Option<ApiKeyRecord>, Self::Error>> + Send {
+        (**self).find(key)
+    }
+
+    fn find_now(&self, key: &KeyDigest) -> Option<Result<Option<ApiKeyRecord>, Self::Error>> {
+        (**self).find_now(key)
+    }
+}
+
+pub(super) type Found = Result<Option<ApiKeyRecord>, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A store of any type, behind one pointer.
+pub(super) trait ErasedStore: Send + Sync {
+    fn find_now(&self, key: &KeyDigest) -> Option<Found>;
+    fn find(self: Arc<Self>, key: KeyDigest) -> BoxFuture<Found>;
+}
+
+impl<S: KeyStore> ErasedStore for S {
+    fn find_now(&self, key: &KeyDigest) -> Option<Found> {
+        KeyStore::find_now(self, key).map(|found| found.map_err(Into::into))
+    }
+
+    fn find(self: Arc<Self>, key: KeyDigest) -> BoxFuture<Found> {
+        Box::pin(async move { KeyStore::find(&*self, &key).await.map_err(Into::into) })
+    }
+}
+
+impl fmt::Debug for dyn ErasedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyStore")
+    }
+}

@@ -1,0 +1,51 @@
+//! API keys: a header of their own, or `Authorization` as `Bearer` or `ApiKey`. Never the query string.
+
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+
+use super::{Credential, Presented, authorization, single_value, text_of};
+use crate::challenge::Scheme;
+
+/// Reads an API key. A key in both places is two credentials, even if it is the same.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiKeyReader {
+    header: HeaderName,
+}
+
+impl Default for ApiKeyReader {
+    fn default() -> Self {
+        Self::of(HeaderName::from_static("x-api-key"))
+    }
+}
+
+impl ApiKeyReader {
+    pub(crate) fn of(header: HeaderName) -> Self {
+        Self { header }
+    }
+
+    pub(crate) fn find<'r>(&self, headers: &'r HeaderMap) -> Presented<'r> {
+        let schemes = [Scheme::Bearer, Scheme::ApiKey];
+        match (
+            self.find_in_own_header(headers),
+            authorization::read(headers, &schemes),
+        ) {
+            (Presented::One(_), Presented::One(_)) => Presented::Twice,
+            (Presented::None, other) | (other @ (Presented::Malformed(_) | Presented::Twice), _) => other,
+            (found @ Presented::One(_), Presented::None) => found,
+            (Presented::One(_), flaw) => flaw,
+        }
+    }
+
+    fn find_in_own_header<'r>(&self, headers: &'r HeaderMap) -> Presented<'r> {
+        if self.header == AUTHORIZATION {
+            return Presented::None;
+        }
+        match single_value(headers, &self.header) {
+            Ok(Some(value)) => match text_of(value, |byte| byte.is_ascii_graphic()) {
+                Ok(key) => Presented::One(Credential::new(key, self.header.clone(), Scheme::ApiKey)),
+                Err(error) => Presented::Malformed(error),
+            },
+            Ok(None) => Presented::None,
+            Err(twice) => twice,
+        }
+    }
+}

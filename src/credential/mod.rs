@@ -1,0 +1,108 @@
+//! Reading credentials out of a request: pure, without any judgement of what was found.
+//!
+//! A reader looks in its own places and says one of four things. "Two credentials" and "unreadable" are told apart from
+//! "none" here, before anything is judged, so that no later step can pick one of two or take garbage for absence.
+
+#[cfg(feature = "api-key")]
+mod api_key;
+mod authorization;
+#[cfg(feature = "jwt")]
+mod bearer;
+
+#[cfg(feature = "api-key")]
+pub(crate) use api_key::ApiKeyReader;
+#[cfg(feature = "jwt")]
+pub(crate) use bearer::BearerReader;
+
+use http::{HeaderMap, HeaderName};
+
+use crate::challenge::Scheme;
+use crate::error::AuthError;
+
+/// The part of a request that authenticators look at.
+#[derive(Debug)]
+pub(crate) struct RequestHead<'r> {
+    pub(crate) headers: &'r HeaderMap,
+}
+
+/// What the request carries, unverified.
+pub(crate) struct Credential<'r> {
+    pub(crate) value: &'r str,
+    /// Where it was found, so that the header can be marked or removed.
+    pub(crate) header: HeaderName,
+    /// The scheme that the client used; a header of its own counts as the scheme of its kind.
+    pub(crate) scheme: Scheme,
+    /// Which of several authenticators is to judge it.
+    pub(crate) judge: usize,
+}
+
+impl<'r> Credential<'r> {
+    fn new(value: &'r str, header: HeaderName, scheme: Scheme) -> Self {
+        Self {
+            value,
+            header,
+            scheme,
+            judge: 0,
+        }
+    }
+
+    /// Whether this is a bearer value of three parts: a compact JWS, if it is anything.
+    pub(crate) fn has_jwt_shape(&self) -> bool {
+        self.scheme == Scheme::Bearer && self.value.bytes().filter(|byte| *byte == b'.').count() == 2
+    }
+
+    pub(crate) fn is_in_the_place_of(&self, other: &Self) -> bool {
+        self.header == other.header && self.scheme == other.scheme
+    }
+}
+
+impl std::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential")
+            .field("header", &self.header)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a reader found.
+#[derive(Debug)]
+pub(crate) enum Presented<'r> {
+    None,
+    One(Credential<'r>),
+    /// There is something, and it cannot be read.
+    Malformed(AuthError),
+    Twice,
+}
+
+/// The one value of a header that must not be repeated: RFC 9110 section 5.3 lets nobody choose among several.
+fn single_value<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Result<Option<&'r [u8]>, Presented<'r>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => Ok(Some(value.as_bytes())),
+        (Some(_), Some(_)) => Err(Presented::Twice),
+    }
+}
+
+/// `text` as a string, if every byte is one that `allowed` takes.
+fn text_of(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> Result<&str, AuthError> {
+    if bytes.is_empty() {
+        return Err(AuthError::CredentialEmpty);
+    }
+    if !bytes.iter().copied().all(allowed) {
+        return Err(AuthError::HeaderUnreadable);
+    }
+    std::str::from_utf8(bytes).map_err(|_| AuthError::HeaderUnreadable)
+}
+
+/// `token68` of RFC 9110 section 11.2: `=` only at the end, and not alone.
+fn token68(bytes: &[u8]) -> Result<&str, AuthError> {
+    let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
+    let (body, _) = bytes.split_at(bytes.len() - padding);
+    let is_body = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    if body.is_empty() && padding > 0 || !body.iter().copied().all(is_body) {
+        return Err(AuthError::HeaderUnreadable);
+    }
+    text_of(bytes, |byte| is_body(byte) || byte == b'=')
+}

@@ -1,0 +1,212 @@
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use super::RejectionKind;
+use crate::scope::ScopeSet;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why a request was refused, exactly: for the log, never for the client.
+///
+/// Each variant has a stable [`reason`](Self::reason) code, which logs, metrics and audits share. Nothing in here comes
+/// from an unverified credential: the texts are ours, so no secret and no forged line can reach a log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The request carries no credential that this route knows.
+    #[error("no credential was presented")]
+    CredentialMissing,
+    /// A credential's header breaks its grammar.
+    #[error("the credential's header breaks its grammar")]
+    HeaderUnreadable,
+    /// A credential's header names a scheme or nothing, and no credential.
+    #[error("the credential is empty")]
+    CredentialEmpty,
+    /// More than one credential, in one place or in two.
+    #[error("more than one credential was presented")]
+    CredentialRepeated,
+
+    /// Longer than the layer allows.
+    #[error("the token is longer than this layer allows")]
+    TokenTooLong,
+    /// Not three parts of base64url.
+    #[error("the token is not three parts of canonical base64url")]
+    TokenMalformed,
+    /// The JOSE header is not the JSON object that it should be.
+    #[error("the token's header is not a JSON object of the expected form: {0}")]
+    HeaderMalformed(&'static str),
+    /// The header asks for extensions (`crit`); none are understood (RFC 7515 section 4.1.11).
+    #[error("the token's header asks for an extension that is not understood")]
+    CriticalExtension,
+    /// The header's `typ` is not one of the profile's.
+    #[error("the token's type is not an access token's")]
+    TypeNotAccepted,
+    /// `alg` is `none` or names no algorithm of ours.
+    #[error("the token's algorithm is unknown")]
+    AlgorithmUnknown,
+    /// `alg` is not in the issuer's list.
+    #[error("the token's algorithm is not among those accepted from its issuer")]
+    AlgorithmNotAccepted,
+    /// The payload is not the JSON object that it should be.
+    #[error("the token's claims are not a JSON object of the expected form: {0}")]
+    PayloadMalformed(&'static str),
+    /// A claim that is required is absent.
+    #[error("the token has no claim {0:?}")]
+    ClaimMissing(&'static str),
+    /// `iss` is not one of the trusted issuers.
+    #[error("the token's issuer is not trusted here")]
+    IssuerUnknown,
+    /// No key of the issuer has the token's `kid`.
+    #[error("the token's key is not among its issuer's keys")]
+    SigningKeyUnknown,
+    /// Several keys of the issuer could be meant, or a key is meant that is of another kind.
+    #[error("not exactly one key of the issuer fits the token")]
+    SigningKeyAmbiguous,
+    /// The signature does not belong to this token and key.
+    #[error("the token's signature is invalid")]
+    SignatureInvalid,
+    /// `aud` does not name this resource server.
+    #[error("the token is meant for another audience")]
+    AudienceMismatch,
+    /// `exp` has passed.
+    #[error("the token has expired")]
+    TokenExpired,
+    /// `nbf` has not come yet.
+    #[error("the token is not valid yet")]
+    TokenNotYetValid,
+    /// `iat` lies in the future.
+    #[error("the token was issued in the future")]
+    TokenFromFuture,
+    /// The claims do not decode as the type that the issuer declared.
+    #[error("the token's claims do not decode as the declared type: {0}")]
+    ClaimsUndecodable(String),
+
+    /// Longer than any key, or not the shape of one that the store holds.
+    #[error("the API key cannot be one of ours")]
+    ApiKeyMalformed,
+    /// The store does not know the key.
+    #[error("the API key is unknown")]
+    ApiKeyUnknown,
+    /// The key was revoked.
+    #[error("the API key was revoked")]
+    ApiKeyRevoked,
+    /// The key has expired.
+    #[error("the API key has expired")]
+    ApiKeyExpired,
+    /// The key's time has not come yet.
+    #[error("the API key is not valid yet")]
+    ApiKeyNotYetValid,
+
+    /// A scope that the route asks for is not held.
+    #[error("the caller lacks the scopes {0:?}")]
+    ScopeMissing(ScopeSet),
+    /// The handler asks for claims of a type that this caller does not have.
+    #[error("the caller has no claims of the type that the handler asks for")]
+    ClaimsAbsent,
+
+    /// The issuer's keys cannot be had for now.
+    #[error("the issuer's keys are out of reach")]
+    KeysUnavailable {
+        /// When to try again.
+        retry_after: Duration,
+        /// Why they could not be had.
+        #[source]
+        source: BoxError,
+    },
+    /// The key store did not answer.
+    #[error("the key store is out of reach")]
+    StoreUnavailable(#[source] BoxError),
+
+    /// A layer or extractor stands where no authentication layer is in front of it.
+    #[error("no authentication layer stands in front of this layer or extractor")]
+    NotAuthenticated,
+    /// A handler asks for claims of a type that no issuer of the layer declared.
+    #[error("no issuer declared the claims type that the handler asks for")]
+    ClaimsUndeclared,
+}
+
+/// How long a client should wait before it asks a store again that did not answer.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+impl AuthError {
+    /// A stable code for logs, metrics and audits; one for each variant.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::CredentialMissing => "credential_missing",
+            Self::HeaderUnreadable => "header_unreadable",
+            Self::CredentialEmpty => "credential_empty",
+            Self::CredentialRepeated => "credential_repeated",
+            Self::TokenTooLong => "token_too_long",
+            Self::TokenMalformed => "token_malformed",
+            Self::HeaderMalformed(_) => "header_malformed",
+            Self::CriticalExtension => "critical_extension",
+            Self::TypeNotAccepted => "type_not_accepted",
+            Self::AlgorithmUnknown => "algorithm_unknown",
+            Self::AlgorithmNotAccepted => "algorithm_not_accepted",
+            Self::PayloadMalformed(_) => "payload_malformed",
+            Self::ClaimMissing(_) => "claim_missing",
+            Self::IssuerUnknown => "issuer_unknown",
+            Self::SigningKeyUnknown => "signing_key_unknown",
+            Self::SigningKeyAmbiguous => "signing_key_ambiguous",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::AudienceMismatch => "audience_mismatch",
+            Self::TokenExpired => "token_expired",
+            Self::TokenNotYetValid => "token_not_yet_valid",
+            Self::TokenFromFuture => "token_from_future",
+            Self::ClaimsUndecodable(_) => "claims_undecodable",
+            Self::ApiKeyMalformed => "api_key_malformed",
+            Self::ApiKeyUnknown => "api_key_unknown",
+            Self::ApiKeyRevoked => "api_key_revoked",
+            Self::ApiKeyExpired => "api_key_expired",
+            Self::ApiKeyNotYetValid => "api_key_not_yet_valid",
+            Self::ScopeMissing(_) => "scope_missing",
+            Self::ClaimsAbsent => "claims_absent",
+            Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::StoreUnavailable(_) => "store_unavailable",
+            Self::NotAuthenticated => "not_authenticated",
+            Self::ClaimsUndeclared => "claims_undeclared",
+        }
+    }
+
+    /// What this is to the client.
+    pub fn kind(&self) -> RejectionKind {
+        match self {
+            Self::CredentialMissing => RejectionKind::CredentialMissing,
+            Self::HeaderUnreadable | Self::CredentialEmpty | Self::CredentialRepeated => {
+                RejectionKind::InvalidRequest
+            }
+            Self::ScopeMissing(_) => RejectionKind::InsufficientScope,
+            Self::ClaimsAbsent => RejectionKind::Forbidden,
+            Self::KeysUnavailable { .. } | Self::StoreUnavailable(_) => RejectionKind::Unavailable,
+            Self::NotAuthenticated | Self::ClaimsUndeclared => RejectionKind::Misconfigured,
+            _ => RejectionKind::InvalidCredential,
+        }
+    }
+
+    /// What the client may be told beyond the kind. Expiry is told apart, so that a client knows to refresh; the rest is
+    /// one text, so that a forger learns nothing.
+    pub(crate) fn detail(&self) -> &'static str {
+        match self {
+            Self::CredentialMissing => "this resource asks for a credential",
+            Self::HeaderUnreadable => "the header with the credential cannot be read",
+            Self::CredentialEmpty => "the credential is empty",
+            Self::CredentialRepeated => "more than one credential was presented",
+            Self::TokenExpired => "the token has expired",
+            Self::ScopeMissing(_) => "the credential does not cover this request",
+            Self::ClaimsAbsent => "this resource is not for this kind of caller",
+            Self::KeysUnavailable { .. } | Self::StoreUnavailable(_) => {
+                "the credential cannot be checked for now"
+            }
+            Self::NotAuthenticated | Self::ClaimsUndeclared => "the service is misconfigured",
+            _ => "the credential is not valid here",
+        }
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::KeysUnavailable { retry_after, .. } => Some(*retry_after),
+            Self::StoreUnavailable(_) => Some(STORE_RETRY),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+
+use super::AuthError;
+use crate::challenge::{ErrorCode, Scheme};
+use crate::principal::{Door, Principal};
+use crate::scope::{Requirement, ScopeSet};
+
+/// What a refusal is to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// 401 without an error code: nothing was presented.
+    CredentialMissing,
+    /// 400 `invalid_request`: what was presented cannot be read, or is more than one credential.
+    InvalidRequest,
+    /// 401 `invalid_token`: a readable value that is no valid credential here.
+    InvalidCredential,
+    /// 403 `insufficient_scope`.
+    InsufficientScope,
+    /// 403: valid, but not for this kind of caller.
+    Forbidden,
+    /// 503: the credential may be good, and cannot be checked for now.
+    Unavailable,
+    /// 500: the service's layers are put together wrongly.
+    Misconfigured,
+}
+
+impl RejectionKind {
+    /// The HTTP status that goes with it.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::CredentialMissing | Self::InvalidCredential => StatusCode::UNAUTHORIZED,
+            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::InsufficientScope | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The gRPC status code that goes with it.
+    pub fn grpc_code(self) -> i32 {
+        match self {
+            Self::CredentialMissing | Self::InvalidCredential => 16,
+            Self::InvalidRequest => 3,
+            Self::InsufficientScope | Self::Forbidden => 7,
+            Self::Unavailable => 14,
+            Self::Misconfigured => 13,
+        }
+    }
+
+    /// The `error` code of RFC 6750 section 3.1, where there is one.
+    pub fn error_code(self) -> Option<&'static str> {
+        self.code().map(ErrorCode::as_str)
+    }
+
+    fn code(self) -> Option<ErrorCode> {
+        match self {
+            Self::InvalidRequest => Some(ErrorCode::InvalidRequest),
+            Self::InvalidCredential => Some(ErrorCode::InvalidToken),
+            Self::InsufficientScope => Some(ErrorCode::InsufficientScope),
+            Self::CredentialMissing | Self::Forbidden | Self::Unavailable | Self::Misconfigured => None,
+        }
+    }
+}
+
+/// Whose fault a refusal is: who is to be told, and whether to wake somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The client must do something else.
+    Client,
+    /// An issuer or a store does not answer.
+    Upstream,
+    /// This service is put together wrongly.
+    Server,
+}
+
+/// The outward refusal: everything a response is made of, and nothing that a client should not see in one.
+///
+/// Every refused response carries its `Rejection` in the response's extensions, so that an outer layer can log it or
+/// write another body from it. With the `axum` feature it is a response itself, so a handler can return it.
+#[derive(Clone)]
+pub struct Rejection(Arc<Inner>);
+
+/// A refusal from both sides: exact for the log, outward for the client.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) error: AuthError,
+    pub(crate) rejection: Rejection,
+}
+
+impl Refusal {
+    /// A refusal without a challenge: no other credential would help, or the mistake is ours.
+    pub(crate) fn plain(error: AuthError) -> Self {
+        Self {
+            rejection: Rejection::build(&error, Vec::new()),
+            error,
+        }
+    }
+
+    /// The refusal of a credential, or of its absence.
+    pub(crate) fn at_door(error: AuthError, door: &Door, tried: Option<Scheme>) -> Self {
+        let kind = error.kind();
+        let challenges = match (kind, kind.code(), tried) {
+            (RejectionKind::CredentialMissing, ..) => door.plain.clone(),
+            (_, Some(code), Some(tried)) => door
+                .challenges
+                .with(tried, |challenge| challenge.error(code, error.detail())),
+            (_, Some(code), None) => door
+                .challenges
+                .with_all(|challenge| challenge.error(code, error.detail())),
+            (_, None, _) => Vec::new(),
+        };
+        Self {
+            rejection: Rejection::build(&error, challenges),
+            error,
+        }
+    }
+}
+
+struct Inner {
+    kind: RejectionKind,
+    reason: &'static str,
+    detail: &'static str,
+    challenges: Vec<HeaderValue>,
+    retry_after: Option<Duration>,
+    missing: ScopeSet,
+}
+
+impl Rejection {
+    /// What it is to the client.
+    pub fn kind(&self) -> RejectionKind {
+        self.0.kind
+    }
+
+    /// The HTTP status of the response.
+    pub fn status(&self) -> StatusCode {
+        self.0.kind.status()
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self.0.kind {
+            RejectionKind::Unavailable => Fault::Upstream,
+            RejectionKind::Misconfigured => Fault::Server,
+            _ => Fault::Client,
+        }
+    }
+
+    /// The stable reason code of the [`AuthError`] behind it. For logs: it tells an unknown key from a revoked one, so
+    /// it does not belong into a response.
+    pub fn reason(&self) -> &'static str {
+        self.0.reason
+    }
+
+    /// One sentence for the client.
+    pub fn detail(&self) -> &'static str {
+        self.0.detail
+    }
+
+    /// The values of `WWW-Authenticate`, one for each challenge.
+    pub fn challenges(&self) -> &[HeaderValue] {
+        &self.0.challenges
+    }
+
+    /// When it makes sense to ask again; written as `Retry-After`, in whole seconds, rounded up.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The scopes that the caller lacks; empty unless the kind is [`RejectionKind::InsufficientScope`].
+    pub fn missing_scopes(&self) -> &ScopeSet {
+        &self.0.missing
+    }
+
+    /// The answer to a caller whose scopes do not suffice.
+    pub(crate) fn insufficient_scope(
+        error: &AuthError,
+        caller: &Principal,
+        requirement: &Requirement,
+    ) -> Self {
+        let challenges = caller.door.challenges.only(caller.scheme, |challenge| {
+            challenge
+                .error(ErrorCode::InsufficientScope, error.detail())
+                .scope(requirement.first())
+        });
+        Self::build(error, challenges)
+    }
+
+    fn build(error: &AuthError, challenges: Vec<HeaderValue>) -> Self {
+        Self(Arc::new(Inner {
+            kind: error.kind(),
+            reason: error.reason(),
+            detail: error.detail(),
+            challenges,
+            retry_after: error.retry_after(),
+            missing: if let AuthError::ScopeMissing(missing) = error {
+                missing.clone()
+            } else {
+                ScopeSet::empty()
+            },
+        }))
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("status", &self.status().as_u16())
+            .field("kind", &self.0.kind)
+            .field("reason", &self.0.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.detail)
+    }
+}
+
+impl std::error::Error for Rejection {}

@@ -1,0 +1,115 @@
+//! The port to an HTTP client, and the client that comes with the crate: the one file that names reqwest.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, StatusCode};
+
+use crate::authenticator::BoxFuture;
+
+/// The largest document that is read; published key sets have a few kilobytes.
+pub(super) const MOST_BYTES: usize = 512 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sends one request for a document: the port to an HTTP client of your own, with its proxy, certificates and limits.
+///
+/// What the crate expects of it: certificates are verified, redirects are not followed (a document that moved is a new
+/// configuration), bodies and time are bounded. The caller refuses a body of more than 512 KiB in any case.
+pub trait Fetch: Send + Sync + 'static {
+    /// The response with its whole body, whatever its status.
+    fn fetch(&self, request: Request<()>)
+    -> impl Future<Output = Result<Response<Bytes>, FetchError>> + Send;
+}
+
+/// Why a document could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// No connection, no certificate that is trusted, no answer in time, or the connection broke.
+    #[error("the request failed")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The body is longer than what is read.
+    #[error("the document is longer than 512 KiB")]
+    TooLarge,
+    /// The server answered with another status than 200.
+    #[error("the server answered {0}")]
+    Status(StatusCode),
+}
+
+/// The HTTP client that comes with the crate: rustls, HTTP/1.1, no redirects, no proxy, 2 s to connect, 5 s in all,
+/// 512 KiB.
+///
+/// It is built at the first fetch, so that making one costs nothing and cannot fail.
+#[derive(Debug, Clone, Default)]
+pub struct HttpFetch {
+    client: OnceLock<reqwest::Client>,
+}
+
+impl HttpFetch {
+    /// The client with the crate's settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A client of your own: for a proxy, an internal certificate authority, a client certificate. Its redirect policy,
+    /// proxies and time limits are yours; set `redirect::Policy::none()`.
+    pub fn with_client(client: reqwest::Client) -> Self {
+        Self {
+            client: OnceLock::from(client),
+        }
+    }
+
+    fn client(&self) -> Result<reqwest::Client, FetchError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(WHOLE_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("tower-resource-server/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| FetchError::Transport(error.into()))?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+}
+
+impl Fetch for HttpFetch {
+    async fn fetch(&self, request: Request<()>) -> Result<Response<Bytes>, FetchError> {
+        let transport = |error: reqwest::Error| FetchError::Transport(error.into());
+        let request = reqwest::Request::try_from(request.map(|()| "")).map_err(transport)?;
+        let mut answer = self.client()?.execute(request).await.map_err(transport)?;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(transport)? {
+            if body.len() + chunk.len() > MOST_BYTES {
+                return Err(FetchError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let mut response = Response::new(body.freeze());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = std::mem::take(answer.headers_mut());
+        Ok(response)
+    }
+}
+
+/// A client of any type, behind one pointer.
+pub(super) trait ErasedFetch: Send + Sync {
+    fn fetch(self: Arc<Self>, request: Request<()>) -> BoxFuture<Result<Response<Bytes>, FetchError>>;
+}
+
+impl<F: Fetch> ErasedFetch for F {
+    fn fetch(self: Arc<Self>, request: Request<()>) -> BoxFuture<Result<Response<Bytes>, FetchError>> {
+        Box::pin(async move { Fetch::fetch(&*self, request).await })
+    }
+}
+
+impl fmt::Debug for dyn ErasedFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fetch")
+    }
+}

@@ -1,0 +1,219 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::jwk::ParsedJwk;
+use super::material::{KeyFlaw, KeyMaterial};
+use super::verifying_key::{Algorithm, VerifyingKey};
+
+/// More keys than any issuer publishes; a longer document is somebody's mistake or attack.
+const MOST_KEYS: usize = 200;
+
+/// The keys of one issuer, parsed and ready. Cloning costs a reference count.
+///
+/// A JWKS may hold keys that are unknown, malformed, or for another purpose: those are left out, each with its reason in
+/// [`skipped`](Self::skipped), and the rest work (RFC 7517 section 5). Symmetric keys and keys whose private part was
+/// published are always left out.
+#[derive(Clone)]
+pub struct KeySet(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    keys: Vec<VerifyingKey>,
+    by_kid: HashMap<String, Vec<usize>>,
+    by_algorithm: HashMap<Algorithm, Vec<usize>>,
+    /// Keys given without a name, outside a JWKS: they answer to any.
+    nameless: Vec<usize>,
+    distinct: usize,
+    skipped: Vec<SkippedKey>,
+}
+
+/// A key of a JWKS that is not used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SkippedKey {
+    /// Its place in the `keys` array, counted from 0.
+    pub index: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Why there is no key set.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// Not a JSON object with an array `keys`.
+    #[error("the document is not a JSON Web Key Set")]
+    NotAKeySet(#[source] serde_json::Error),
+    /// More than 200 keys.
+    #[error("the document holds {0} keys, more than 200")]
+    TooManyKeys(usize),
+    /// No key in it can be used.
+    #[error("the document holds no key that can be used; left out: {0:?}")]
+    NoUsableKey(Vec<SkippedKey>),
+    /// Not PEM or DER of a public key.
+    #[error("not a public key in PEM or DER: {0}")]
+    NotAPublicKey(&'static str),
+}
+
+#[derive(Deserialize)]
+struct Document<'j> {
+    #[serde(borrow)]
+    keys: Vec<&'j RawValue>,
+}
+
+/// What a token's `kid` and algorithm lead to.
+#[derive(Debug)]
+pub(crate) enum Selection<'k> {
+    One(&'k VerifyingKey),
+    /// The set has no such key; a newer set may.
+    Unknown,
+    /// There are several, or the one that is named is of another kind; no newer set is likely to help.
+    Unfit,
+}
+
+impl KeySet {
+    /// Reads a JSON Web Key Set (RFC 7517 section 5). At least one key in it must be usable.
+    pub fn from_jwks(text: &str) -> Result<Self, KeySetError> {
+        let document: Document<'_> = serde_json::from_str(text).map_err(KeySetError::NotAKeySet)?;
+        if document.keys.len() > MOST_KEYS {
+            return Err(KeySetError::TooManyKeys(document.keys.len()));
+        }
+        let mut set = Inner::default();
+        for (index, json) in document.keys.iter().enumerate() {
+            if let Err(flaw) = ParsedJwk::parse(json.get()).and_then(|jwk| set.add(&jwk)) {
+                set.skipped.push(SkippedKey {
+                    index,
+                    reason: flaw.to_string(),
+                });
+            }
+        }
+        if set.keys.is_empty() {
+            return Err(KeySetError::NoUsableKey(set.skipped));
+        }
+        Ok(Self(Arc::new(set)))
+    }
+
+    /// A key from outside a JWKS, which answers to every `kid`.
+    pub(super) fn nameless(material: &KeyMaterial) -> Result<Self, KeyFlaw> {
+        let mut set = Inner::default();
+        let mut flaw = KeyFlaw::Algorithm;
+        for algorithm in Algorithm::all_for(material) {
+            match VerifyingKey::parse(algorithm, material) {
+                Ok(key) => {
+                    set.nameless.push(set.keys.len());
+                    set.push(key);
+                }
+                Err(other) => flaw = other,
+            }
+        }
+        set.distinct = 1;
+        if set.keys.is_empty() {
+            Err(flaw)
+        } else {
+            Ok(Self(Arc::new(set)))
+        }
+    }
+
+    /// How many keys can be used.
+    pub fn len(&self) -> usize {
+        self.0.distinct
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.distinct == 0
+    }
+
+    /// The keys of the document that are not used, and why.
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.0.skipped
+    }
+
+    /// Whether this is the very same set, not only an equal one.
+    #[cfg(feature = "remote")]
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether some key serves this algorithm.
+    pub(crate) fn serves(&self, algorithm: Algorithm) -> bool {
+        self.0.by_algorithm.contains_key(&algorithm)
+    }
+
+    /// Exactly one key, or none. The algorithm is one that the issuer's list allows; a token without `kid` is judged only
+    /// when a single key could be meant.
+    pub(crate) fn select(&self, kid: Option<&str>, algorithm: Algorithm) -> Selection<'_> {
+        let set = &*self.0;
+        let Some(kid) = kid else {
+            return match set.by_algorithm.get(&algorithm) {
+                Some(indexes) => set.only(indexes, algorithm),
+                None => Selection::Unknown,
+            };
+        };
+        match set.by_kid.get(kid) {
+            Some(indexes) => set.only(indexes, algorithm),
+            None if set.nameless.is_empty() => Selection::Unknown,
+            None => set.only(&set.nameless, algorithm),
+        }
+    }
+}
+
+impl Inner {
+    fn add(&mut self, jwk: &ParsedJwk) -> Result<(), KeyFlaw> {
+        let algorithms = match jwk.algorithm {
+            Some(algorithm) => vec![algorithm],
+            None => Algorithm::all_for(&jwk.material).collect(),
+        };
+        let keys: Vec<VerifyingKey> = algorithms
+            .into_iter()
+            .map(|one| VerifyingKey::parse(one, &jwk.material))
+            .collect::<Result<_, _>>()?;
+        self.distinct += 1;
+        for key in keys {
+            if let Some(kid) = &jwk.kid {
+                let same_name = self.by_kid.entry(kid.clone()).or_default();
+                if same_name
+                    .iter()
+                    .any(|index| self.keys.get(*index).is_some_and(|other| other.is_same(&key)))
+                {
+                    continue;
+                }
+                same_name.push(self.keys.len());
+            }
+            self.push(key);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, key: VerifyingKey) {
+        self.by_algorithm
+            .entry(key.algorithm())
+            .or_default()
+            .push(self.keys.len());
+        self.keys.push(key);
+    }
+
+    fn only(&self, indexes: &[usize], algorithm: Algorithm) -> Selection<'_> {
+        let mut fitting = indexes
+            .iter()
+            .filter_map(|index| self.keys.get(*index))
+            .filter(|key| key.algorithm() == algorithm);
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Selection::One(key),
+            _ => Selection::Unfit,
+        }
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySet")
+            .field("keys", &self.len())
+            .field("skipped", &self.skipped())
+            .finish()
+    }
+}

@@ -1,0 +1,227 @@
+use std::any::{Any, TypeId};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::issuer::{AcceptedScopes, ClaimsType, Issuer, Rules};
+use super::profile::Profile;
+use crate::clock::{Clock, SystemClock};
+use crate::error::{ConfigError, Problems};
+use crate::jwks::{Algorithm, Keys};
+use crate::scope::Scope;
+
+const LEEWAY: Duration = Duration::from_secs(30);
+const MOST_LEEWAY: Duration = Duration::from_secs(300);
+
+/// The builder's state before an audience was named: it cannot build.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct NoAudience;
+
+/// The builder's state after an audience was named.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct WithAudience;
+
+/// Builds an [`Issuer`]. Building opens no socket and reads no environment.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct IssuerBuilder<State> {
+    settings: Settings,
+    state: PhantomData<State>,
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    name: String,
+    audiences: Vec<Box<str>>,
+    keys: Option<Keys>,
+    algorithms: Option<Vec<Algorithm>>,
+    leeway: Duration,
+    scopes: AcceptedScopes,
+    profile: Profile,
+    claims: Option<ClaimsType>,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl IssuerBuilder<NoAudience> {
+    pub(super) fn new(name: String) -> Self {
+        let settings = Settings {
+            name,
+            audiences: Vec::new(),
+            keys: None,
+            algorithms: None,
+            leeway: LEEWAY,
+            scopes: AcceptedScopes::Unnamed,
+            profile: Profile::default(),
+            claims: None,
+            clock: None,
+        };
+        Self {
+            settings,
+            state: PhantomData,
+        }
+    }
+}
+
+impl<State> IssuerBuilder<State> {
+    /// An audience that is this resource server: one of those named must be in a token's `aud`, compared to the letter.
+    /// Say it again for a further one. Default: none, and without one there is no issuer, because a token that is meant
+    /// for another service must not work here (RFC 9700 section 2.3).
+    pub fn audience(mut self, audience: impl Into<String>) -> IssuerBuilder<WithAudience> {
+        self.settings.audiences.push(audience.into().into());
+        IssuerBuilder {
+            settings: self.settings,
+            state: PhantomData,
+        }
+    }
+
+    /// Where the issuer's keys are. Default, with the `remote` feature: its metadata names them (RFC 8414, OpenID Connect
+    /// Discovery), because then a key rotation needs nobody's hand.
+    pub fn keys(mut self, keys: impl Into<Keys>) -> Self {
+        self.settings.keys = Some(keys.into());
+        self
+    }
+
+    /// The algorithms that are accepted from this issuer, and no others. Default: RS256, PS256, ES256, ES384 and `EdDSA`,
+    /// because those are what issuers with public keys use; HS256 alone if the keys are a shared secret.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.settings.algorithms = Some(algorithms.into_iter().collect());
+        self
+    }
+
+    /// How far the issuer's clock may be off, from 0 to 5 minutes, applied to `exp`, `nbf` and `iat`. Default: 30 s,
+    /// because clocks that are kept by NTP differ by less, and every second of it is a second that a stolen token lives
+    /// longer.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.settings.leeway = leeway;
+        self
+    }
+
+    /// The scopes that this issuer may grant; others in its tokens are dropped. Default: not named, because a single
+    /// issuer grants everything; with several issuers each must name its own, so that a partner cannot mint your
+    /// administrator's.
+    pub fn accepted_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.settings.scopes = AcceptedScopes::Only(scopes.into_iter().collect());
+        self
+    }
+
+    /// This issuer may grant every scope, also beside other issuers. Default: see
+    /// [`accepted_scopes`](Self::accepted_scopes), because it should be said and not assumed.
+    pub fn accept_any_scope(mut self) -> Self {
+        self.settings.scopes = AcceptedScopes::Any;
+        self
+    }
+
+    /// Which tokens count as access tokens. Default: [`Profile::default`], because many issuers do not follow RFC 9068.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.settings.profile = profile;
+        self
+    }
+
+    /// A type of yours for this issuer's claims, decoded once for each fresh token; a token that does not decode as it is
+    /// refused. Default: none, because most services need scopes only.
+    pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
+        fn decode<C: DeserializeOwned + Send + Sync + 'static>(
+            payload: &[u8],
+        ) -> serde_json::Result<Arc<dyn Any + Send + Sync>> {
+            serde_json::from_slice::<C>(payload).map(|claims| Arc::new(claims) as Arc<dyn Any + Send + Sync>)
+        }
+        self.settings.claims = Some(ClaimsType {
+            id: TypeId::of::<C>(),
+            decode: decode::<C>,
+        });
+        self
+    }
+
+    /// Who tells the time. Default: [`SystemClock`], because tests are the exception.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Some(Arc::new(clock));
+        self
+    }
+}
+
+impl IssuerBuilder<WithAudience> {
+    /// The issuer, or everything that is wrong with its settings.
+    pub fn build(self) -> Result<Issuer, ConfigError> {
+        let mut settings = self.settings;
+        let mut problems = Problems::default();
+        let keys = settings.keys.take().or_else(|| default_keys(&settings.name));
+        if keys.is_none() {
+            problems.add(
+                "keys",
+                "none are given, and without the `remote` feature they cannot be fetched",
+            );
+        }
+        let defaults = || keys.as_ref().map(Keys::default_algorithms).unwrap_or_default();
+        let algorithms = settings.algorithms.take().unwrap_or_else(defaults);
+        settings.check(&mut problems);
+        if algorithms.is_empty() && keys.is_some() {
+            problems.add("algorithms", "an empty list accepts no token");
+        }
+        if let Some(keys) = &keys {
+            keys.check(&algorithms, &mut problems);
+        }
+        settings.finish(keys, algorithms, problems)
+    }
+}
+
+impl Settings {
+    fn check(&self, problems: &mut Problems) {
+        if self.name.is_empty() {
+            problems.add("issuer", "an empty name is no issuer's");
+        }
+        if self.audiences.iter().any(|audience| audience.is_empty()) {
+            problems.add("audience", "an empty name is no resource server's");
+        }
+        if self.leeway > MOST_LEEWAY {
+            problems.add(
+                "leeway",
+                format!("{:?} is more than {MOST_LEEWAY:?}", self.leeway),
+            );
+        }
+        if matches!(&self.scopes, AcceptedScopes::Only(scopes) if scopes.is_empty()) {
+            problems.add("accepted_scopes", "an empty list drops every scope");
+        }
+    }
+
+    fn finish(
+        self,
+        keys: Option<Keys>,
+        algorithms: Vec<Algorithm>,
+        problems: Problems,
+    ) -> Result<Issuer, ConfigError> {
+        let name: Arc<str> = self.name.into();
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let provider = keys.and_then(|keys| keys.provider(&name, &clock));
+        problems.into_result()?;
+        let provider = provider
+            .ok_or_else(|| ConfigError::one("keys", "the secret is too short for every algorithm"))?;
+        let rules = Rules {
+            name,
+            audiences: self.audiences,
+            algorithms,
+            leeway: self.leeway,
+            scopes: self.scopes,
+            profile: self.profile,
+            claims: self.claims,
+            clock,
+        };
+        Ok(Issuer {
+            rules: Arc::new(rules),
+            keys: provider,
+        })
+    }
+}
+
+#[cfg(feature = "remote")]
+fn default_keys(issuer: &str) -> Option<Keys> {
+    Some(crate::jwks::RemoteKeys::discover(issuer).into())
+}
+
+#[cfg(not(feature = "remote"))]
+fn default_keys(_: &str) -> Option<Keys> {
+    None
+}

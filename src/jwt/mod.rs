@@ -1,0 +1,19 @@
+//! Judging JWT access tokens (RFC 7519, RFC 8725, RFC 9068): from an `UnverifiedToken`, of which only the issuer's name
+//! may be read, to a `VerifiedToken`, which only a good signature makes, to a principal, which passed every rule.
+
+mod authenticator;
+mod builder;
+mod claims;
+mod header;
+mod issuer;
+mod json;
+mod profile;
+mod rules;
+mod token;
+mod trusted;
+
+pub(crate) use authenticator::JwtAuthenticator;
+pub use builder::{IssuerBuilder, NoAudience, WithAudience};
+pub use issuer::Issuer;
+pub use profile::Profile;
+pub use trusted::TrustedIssuers;

@@ -1,0 +1,150 @@
+//! From text to an unverified token to a verified one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::claims::Claims;
+use super::header::Header;
+use super::json::{Text, read_object};
+use crate::error::AuthError;
+use crate::jwks::{Algorithm, KeySet, Selection};
+
+/// The three parts of a compact JWS, decoded: what an [`UnverifiedToken`] borrows from.
+pub(super) struct Parts<'t> {
+    signing_input: &'t str,
+    decoded: Vec<u8>,
+    header_end: usize,
+    payload_end: usize,
+}
+
+impl<'t> Parts<'t> {
+    /// Exactly three non-empty parts of canonical base64url without padding (RFC 7515 section 2; RFC 4648 section 3.5).
+    pub(super) fn decode(token: &'t str) -> Result<Self, AuthError> {
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(AuthError::TokenMalformed);
+        };
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
+            return Err(AuthError::TokenMalformed);
+        }
+        let mut decoded = Vec::with_capacity(token.len());
+        let mut append = |part: &str| match URL_SAFE_NO_PAD.decode_vec(part, &mut decoded) {
+            Ok(()) => Ok(decoded.len()),
+            Err(_) => Err(AuthError::TokenMalformed),
+        };
+        let header_end = append(header)?;
+        let payload_end = append(payload)?;
+        append(signature)?;
+        let (signing_input, _) = token.split_at(header.len() + 1 + payload.len());
+        Ok(Self {
+            signing_input,
+            decoded,
+            header_end,
+            payload_end,
+        })
+    }
+
+    fn header(&self) -> &[u8] {
+        self.decoded.get(..self.header_end).unwrap_or_default()
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.decoded
+            .get(self.header_end..self.payload_end)
+            .unwrap_or_default()
+    }
+
+    fn signature(&self) -> &[u8] {
+        self.decoded.get(self.payload_end..).unwrap_or_default()
+    }
+}
+
+/// A token that nobody has vouched for. Its claims are read already and cannot be asked for, `iss` excepted, which only
+/// ever selects one of the configured issuers.
+pub(super) struct UnverifiedToken<'t> {
+    parts: &'t Parts<'t>,
+    header: Header<'t>,
+    algorithm: Algorithm,
+    claims: Claims<'t>,
+}
+
+impl<'t> UnverifiedToken<'t> {
+    pub(super) fn read(parts: &'t Parts<'t>) -> Result<Self, AuthError> {
+        let header: Header<'_> = read_object(parts.header()).map_err(AuthError::HeaderMalformed)?;
+        if header.has_extension {
+            return Err(AuthError::CriticalExtension);
+        }
+        if header.kid_is_too_long() || header.is_nested() {
+            return Err(AuthError::HeaderMalformed(
+                "its kid is too long, or it holds another token",
+            ));
+        }
+        let Some(Text(alg)) = &header.alg else {
+            return Err(AuthError::HeaderMalformed("it has no alg"));
+        };
+        let algorithm = Algorithm::from_name(alg).ok_or(AuthError::AlgorithmUnknown)?;
+        let claims = read_object(parts.payload()).map_err(AuthError::PayloadMalformed)?;
+        Ok(Self {
+            parts,
+            header,
+            algorithm,
+            claims,
+        })
+    }
+
+    /// Whose token it says it is.
+    pub(super) fn issuer(&self) -> Result<&str, AuthError> {
+        self.claims
+            .iss
+            .as_ref()
+            .map(|iss| &*iss.0)
+            .ok_or(AuthError::ClaimMissing("iss"))
+    }
+
+    pub(super) fn header(&self) -> &Header<'t> {
+        &self.header
+    }
+
+    /// Checks the signature with the one key of the issuer that fits: the only way to a [`VerifiedToken`]. The algorithm
+    /// must be in the issuer's list before any key is looked at (RFC 8725 section 3.1).
+    pub(super) fn verify(
+        self,
+        accepted: &[Algorithm],
+        keys: &KeySet,
+    ) -> Result<VerifiedToken<'t>, AuthError> {
+        if !accepted.contains(&self.algorithm) {
+            return Err(AuthError::AlgorithmNotAccepted);
+        }
+        let key = match keys.select(self.header.kid(), self.algorithm) {
+            Selection::One(key) => key,
+            Selection::Unknown => return Err(AuthError::SigningKeyUnknown),
+            Selection::Unfit => return Err(AuthError::SigningKeyAmbiguous),
+        };
+        if !key.verifies(self.parts.signing_input.as_bytes(), self.parts.signature()) {
+            return Err(AuthError::SignatureInvalid);
+        }
+        Ok(VerifiedToken {
+            payload: self.parts.payload(),
+            claims: self.claims,
+        })
+    }
+}
+
+/// A token whose signature is its issuer's. Whether it is valid here and now is for the rules to say.
+pub(super) struct VerifiedToken<'t> {
+    payload: &'t [u8],
+    claims: Claims<'t>,
+}
+
+impl<'t> VerifiedToken<'t> {
+    pub(super) fn claims(&self) -> &Claims<'t> {
+        &self.claims
+    }
+
+    /// The whole payload, for a claims type of the user's.
+    pub(super) fn payload(&self) -> &[u8] {
+        self.payload
+    }
+}

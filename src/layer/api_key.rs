@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use http::HeaderName;
+use tower::Layer;
+
+use super::authenticate::{Authenticate, Gate, Manners};
+use super::optional::OptionalLayer;
+#[cfg(feature = "jwt")]
+use super::{any_of::AnyOfLayer, jwt::JwtLayer};
+use crate::api_key::{ApiKeyAuthenticator, KeyStore};
+use crate::challenge::Realm;
+use crate::clock::Clock;
+use crate::credential::ApiKeyReader;
+
+/// Accepts API keys from `X-API-Key`, `Authorization: Bearer` or `Authorization: ApiKey`, looks them up by their SHA-256
+/// digest, and puts a `Principal` into the request. Never from the query string.
+///
+/// Unknown, revoked, expired and altered keys get the same answer, and are told apart in the log. A key in two places is
+/// 400; a store that does not answer is 503. Responses carry `Cache-Control: private` unless the handler set another,
+/// because caches know `Authorization` and not `X-API-Key` (RFC 9111 section 3.5).
+///
+/// ```
+/// use tower_resource_server::{ApiKeyLayer, MemoryKeyStore};
+///
+/// let layer = ApiKeyLayer::new(MemoryKeyStore::new());
+/// ```
+#[derive(Debug, Clone)]
+pub struct ApiKeyLayer {
+    pub(super) authenticator: ApiKeyAuthenticator,
+    pub(super) strip: bool,
+}
+
+impl ApiKeyLayer {
+    /// Accepts the keys that this store knows. Give an `Arc` to keep the store at hand.
+    #[must_use]
+    pub fn new(store: impl KeyStore) -> Self {
+        Self {
+            authenticator: ApiKeyAuthenticator::new(store),
+            strip: false,
+        }
+    }
+
+    /// The header that carries a bare key; `Authorization` is still read. Default: `X-API-Key`, because that is what most
+    /// clients know.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.authenticator.reader = ApiKeyReader::of(name);
+        self
+    }
+
+    /// The protection space that challenges name. Default: `api`, because a challenge should have a parameter and the name
+    /// says nothing to an attacker.
+    #[must_use]
+    pub fn realm(mut self, realm: Realm) -> Self {
+        self.authenticator.realm = realm;
+        self
+    }
+
+    /// Who tells the time, for `not_before` and `expires_at`. Default: `SystemClock`, because tests are the exception.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.authenticator.clock = Arc::new(clock);
+        self
+    }
+
+    /// Removes the key from the request before the handler sees it. Default: it stays and is marked as sensitive, because a
+    /// handler may have to hand it on.
+    #[must_use]
+    pub fn strip_credential(mut self) -> Self {
+        self.strip = true;
+        self
+    }
+
+    /// Accepts a JWT as well: one of the two. See `JwtLayer::or`.
+    #[cfg(feature = "jwt")]
+    #[must_use]
+    pub fn or(self, other: JwtLayer) -> AnyOfLayer {
+        let (other, strip) = other.into_parts();
+        AnyOfLayer::new(
+            [Arc::new(self.authenticator), Arc::new(other)],
+            self.strip || strip,
+        )
+    }
+
+    /// Lets callers without a key through as anonymous; a bad key is still refused. The last call: nothing can be added to
+    /// an optional layer. Default: a key is demanded, because a forgotten check must not open a route.
+    #[must_use]
+    pub fn optional(self) -> OptionalLayer {
+        OptionalLayer::new(Arc::new(self.authenticator), self.strip)
+    }
+}
+
+impl<S> Layer<S> for ApiKeyLayer {
+    type Service = Authenticate<S>;
+
+    fn layer(&self, inner: S) -> Authenticate<S> {
+        let manners = Manners {
+            optional: false,
+            strip: self.strip,
+        };
+        Authenticate::new(
+            inner,
+            Arc::new(Gate::new(Arc::new(self.authenticator.clone()), manners)),
+        )
+    }
+}

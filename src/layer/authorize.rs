@@ -1,0 +1,66 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request, Response};
+use tower::Service;
+
+use super::body::ResponseBody;
+use super::future::ResponseFuture;
+use super::refusal::Language;
+use crate::error::{AuthError, Refusal, Rejection};
+use crate::policy::Demand;
+use crate::principal::Caller;
+use crate::telemetry;
+
+/// The service behind every layer that asks something of the caller. It reads the mark that the authentication in front
+/// of it left, and never a credential.
+#[derive(Debug, Clone)]
+pub struct Authorize<S> {
+    inner: S,
+    demand: Arc<dyn Demand>,
+}
+
+impl<S> Authorize<S> {
+    pub(super) fn new(inner: S, demand: Arc<dyn Demand>) -> Self {
+        Self { inner, demand }
+    }
+
+    fn check(&self, extensions: &Extensions) -> Result<(), Rejection> {
+        let caller = Caller::of(extensions);
+        let method = if let Some(Caller::Known(principal)) = &caller {
+            Some(principal.method())
+        } else {
+            None
+        };
+        let checked = match caller {
+            Some(Caller::Known(principal)) => self.demand.check(principal),
+            Some(Caller::Anonymous(door)) => Err(Refusal::at_door(AuthError::CredentialMissing, door, None)),
+            None => Err(Refusal::plain(AuthError::NotAuthenticated)),
+        };
+        checked.map_err(|refusal| {
+            telemetry::refused(&refusal, method);
+            refusal.rejection
+        })
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Authorize<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let language = Language::of(&request);
+        match self.check(request.extensions()) {
+            Ok(()) => ResponseFuture::calling(self.inner.call(request), language, false),
+            Err(rejection) => ResponseFuture::refused(rejection, language, false),
+        }
+    }
+}

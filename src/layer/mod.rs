@@ -1,0 +1,33 @@
+//! The Tower layers: the only folder that knows `Service`. One service authenticates, one authorizes, one future serves
+//! both, and refusals are written in one place.
+
+#[cfg(all(feature = "api-key", feature = "jwt"))]
+mod any_of;
+#[cfg(feature = "api-key")]
+mod api_key;
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+mod authenticate;
+mod authorize;
+mod body;
+mod future;
+#[cfg(feature = "jwt")]
+mod jwt;
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+mod optional;
+mod refusal;
+mod scope;
+
+#[cfg(all(feature = "api-key", feature = "jwt"))]
+pub use any_of::AnyOfLayer;
+#[cfg(feature = "api-key")]
+pub use api_key::ApiKeyLayer;
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+pub use authenticate::Authenticate;
+pub use authorize::Authorize;
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+#[cfg(feature = "jwt")]
+pub use jwt::JwtLayer;
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+pub use optional::OptionalLayer;
+pub use scope::ScopeLayer;

@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use tower::Layer;
+
+use super::authorize::Authorize;
+use crate::policy::Demand;
+use crate::scope::{Requirement, Scope};
+
+/// Asks that the caller holds certain scopes. It stands behind an authentication layer; how the caller was authenticated
+/// does not matter to it.
+///
+/// Who lacks a scope gets 403 `insufficient_scope`, with all that is wanted in the challenge and what is missing in the
+/// body. An anonymous caller gets 401. Without any authentication in front it is a wiring mistake: 500, and never open.
+///
+/// ```
+/// use tower_resource_server::{Scope, ScopeLayer};
+///
+/// const READ: Scope = Scope::from_static("orders:read");
+/// let layer = ScopeLayer::all([READ]);
+/// ```
+///
+/// ```compile_fail
+/// use tower_resource_server::ScopeLayer;
+///
+/// let layer = ScopeLayer::all([]);   // would let everyone in
+/// ```
+#[derive(Debug, Clone)]
+pub struct ScopeLayer {
+    requirement: Arc<Requirement>,
+}
+
+impl ScopeLayer {
+    /// Asks for every one of these scopes.
+    #[must_use]
+    pub fn all<const N: usize>(scopes: [Scope; N]) -> Self {
+        Self::new(Requirement::all(scopes))
+    }
+
+    /// Asks for at least one of these scopes.
+    #[must_use]
+    pub fn any<const N: usize>(scopes: [Scope; N]) -> Self {
+        Self::new(Requirement::any(scopes))
+    }
+
+    /// Asks for what this requirement says: for one made at run time, or with several sets.
+    #[must_use]
+    pub fn new(requirement: Requirement) -> Self {
+        Self {
+            requirement: Arc::new(requirement),
+        }
+    }
+}
+
+impl<S> Layer<S> for ScopeLayer {
+    type Service = Authorize<S>;
+
+    fn layer(&self, inner: S) -> Authorize<S> {
+        Authorize::new(inner, Arc::clone(&self.requirement) as Arc<dyn Demand>)
+    }
+}

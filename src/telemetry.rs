@@ -1,0 +1,90 @@
+//! What is said about decisions, and the one place that says it.
+//!
+//! | metric | kind | labels | when |
+//! |---|---|---|---|
+//! | `resource_server_decisions_total` | counter | `outcome`, `method`, `reason` | each authentication or authorization that is decided |
+//! | `resource_server_key_fetches_total` | counter | `outcome` | each fetch of an issuer's keys that ends |
+//!
+//! | label | values |
+//! |---|---|
+//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed` |
+//! | `method` | `jwt`, `api_key`, `none` |
+//! | `reason` | `ok`, or a reason code of [`AuthError`](crate::error::AuthError::reason) |
+//!
+//! Labels are bounded: never a subject, a key, a `kid` or anything else of a request.
+//!
+//! | event | level | fields | when |
+//! |---|---|---|---|
+//! | `request refused` | debug; warn for faults of upstream; error for faults of ours | `reason`, `status`, `error` | each refusal |
+//! | `keys fetched` | debug | `issuer`, `keys`, `skipped` | an issuer's keys were fetched |
+//! | `keys not fetched` | warn | `issuer`, `error` | a fetch failed |
+
+#[cfg(feature = "tracing")]
+use crate::error::Fault;
+use crate::error::Refusal;
+use crate::principal::Method;
+
+/// The names that operators build on. They change only with a major version.
+#[cfg(feature = "metrics")]
+mod names {
+    pub(super) const DECISIONS: &str = "resource_server_decisions_total";
+    #[cfg(feature = "remote")]
+    pub(super) const KEY_FETCHES: &str = "resource_server_key_fetches_total";
+    pub(super) const OUTCOME: &str = "outcome";
+    pub(super) const METHOD: &str = "method";
+    pub(super) const REASON: &str = "reason";
+}
+
+#[allow(unused_variables, reason = "without the feature nothing is counted")]
+fn count(outcome: &'static str, method: Option<Method>, reason: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(
+        names::DECISIONS,
+        names::OUTCOME => outcome,
+        names::METHOD => method.map_or("none", Method::as_str),
+        names::REASON => reason
+    )
+    .increment(1);
+}
+
+pub(crate) fn accepted(method: Method) {
+    count("accepted", Some(method), "ok");
+}
+
+pub(crate) fn anonymous() {
+    count("anonymous", None, "ok");
+}
+
+pub(crate) fn refused(refusal: &Refusal, method: Option<Method>) {
+    count("refused", method, refusal.rejection.reason());
+    #[cfg(feature = "tracing")]
+    {
+        let (reason, status) = (refusal.rejection.reason(), refusal.rejection.status().as_u16());
+        let error: &(dyn std::error::Error + 'static) = &refusal.error;
+        match refusal.rejection.fault() {
+            Fault::Client => tracing::debug!(reason, status, error, "request refused"),
+            Fault::Upstream => tracing::warn!(reason, status, error, "request refused"),
+            Fault::Server => tracing::error!(reason, status, error, "request refused"),
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = &refusal.error;
+}
+
+#[cfg(feature = "remote")]
+#[allow(unused_variables, reason = "without the features nothing is said")]
+pub(crate) fn keys_fetched(issuer: &str, keys: usize, skipped: usize) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::KEY_FETCHES, names::OUTCOME => "ok").increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::debug!(issuer, keys, skipped, "keys fetched");
+}
+
+#[cfg(feature = "remote")]
+#[allow(unused_variables, reason = "without the features nothing is said")]
+pub(crate) fn keys_not_fetched(issuer: &str, error: &(dyn std::error::Error + 'static)) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::KEY_FETCHES, names::OUTCOME => "failed").increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(issuer, error, "keys not fetched");
+}

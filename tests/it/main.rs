@@ -1,0 +1,23 @@
+//! The one integration-test binary. Each file is a subject; each test is a sentence about behaviour that a user of the
+//! crate can see.
+
+mod support;
+
+mod allocations;
+mod api_keys;
+mod architecture;
+mod claims;
+mod combining;
+mod examples;
+mod grpc;
+mod jwt;
+mod keys;
+mod neighbours;
+mod presenting;
+mod real_issuer;
+mod refusals;
+mod remote_keys;
+mod scopes;
+mod secrets;
+mod services;
+mod telemetry;

@@ -1,0 +1,98 @@
+//! What the tests share: a service to protect, a way to call it, and the answer in a form that is easy to compare.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::get;
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use tower_resource_server::testing::TestIssuer;
+use tower_resource_server::{Principal, Rejection, Scope};
+
+pub(crate) const ISSUER: &str = "https://idp.test";
+pub(crate) const API: &str = "https://api.test";
+pub(crate) const READ: Scope = Scope::from_static("orders:read");
+pub(crate) const WRITE: Scope = Scope::from_static("orders:write");
+
+pub(crate) fn idp() -> TestIssuer {
+    TestIssuer::new(ISSUER, API)
+}
+
+/// A router with one route, `/`, that says who is calling; put the layers under test around it.
+pub(crate) fn whoami() -> Router {
+    Router::new().route(
+        "/",
+        get(|caller: Option<Principal>| async move { describe(caller.as_ref()).to_string() }),
+    )
+}
+
+pub(crate) fn describe(caller: Option<&Principal>) -> Value {
+    match caller {
+        None => json!({ "method": "anonymous" }),
+        Some(caller) => json!({
+            "method": caller.method().as_str(),
+            "issuer": caller.issuer(),
+            "subject": caller.subject(),
+            "client": caller.client(),
+            "scopes": caller.scopes().iter().collect::<Vec<_>>(),
+        }),
+    }
+}
+
+/// A `GET /` with these headers, each of which may be repeated.
+pub(crate) fn request(headers: &[(&str, &str)]) -> Request {
+    let mut request = Request::get("/");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+pub(crate) fn bearer(token: &str) -> Request {
+    request(&[("authorization", &format!("Bearer {token}"))])
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) rejection: Option<Rejection>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// Every value of `WWW-Authenticate`, one for each field line.
+    pub(crate) fn challenges(&self) -> Vec<&str> {
+        self.headers
+            .get_all("www-authenticate")
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+    }
+
+    /// The stable reason code of a refusal; `ok` for an answer that is none.
+    pub(crate) fn reason(&self) -> &'static str {
+        self.rejection.as_ref().map_or("ok", Rejection::reason)
+    }
+}
+
+pub(crate) async fn call(app: &Router, request: Request) -> Answer {
+    let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        rejection: parts.extensions.get::<Rejection>().cloned(),
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
