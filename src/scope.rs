@@ -135,7 +135,9 @@ impl ScopeSet {
         texts: impl Iterator<Item = &'t str> + Clone,
         keep: impl Fn(&str) -> bool,
     ) -> Self {
-        let mut words = String::with_capacity(texts.clone().map(|text| text.len() + 1).sum());
+        // Exactly what one text whose every word is kept needs, so that the usual case is one allocation.
+        let length: usize = texts.clone().map(|text| text.len() + 1).sum();
+        let mut words = String::with_capacity(length.saturating_sub(1));
         for word in texts.flat_map(|text| text.split(' ')) {
             if is_scope_token(word.as_bytes()) && keep(word) {
                 if !words.is_empty() {

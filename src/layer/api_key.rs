@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use tower::Layer;
+use tower_layer::Layer;
 
 use super::authenticate::{Authenticate, Gate, Manners};
 use super::optional::OptionalLayer;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tower::Layer;
+use tower_layer::Layer;
 
 use super::authenticate::{Authenticate, Gate, Manners};
 use crate::authenticator::Authenticator;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tower::Layer;
+use tower_layer::Layer;
 
 use super::authorize::Authorize;
 use crate::policy::Demand;

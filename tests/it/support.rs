@@ -7,6 +7,9 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::ServiceExt;
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{Principal, Rejection, Scope};
@@ -94,5 +97,56 @@ pub(crate) async fn call(app: &Router, request: Request) -> Answer {
         headers: parts.headers,
         rejection: parts.extensions.get::<Rejection>().cloned(),
         body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
+
+/// The folder of the real authorization server, if it is installed: `tests/run` installs it and insists.
+pub(crate) fn real_parts(needed: &str) -> Option<std::path::PathBuf> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/idp");
+    let node = std::process::Command::new("node")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if node && folder.join(needed).exists() {
+        return Some(folder);
+    }
+    assert!(
+        std::env::var_os("REQUIRE_REAL_PARTS").is_none(),
+        "Node or tests/idp/{needed} is missing; run tests/run"
+    );
+    None
+}
+
+/// A gRPC service without protoc: the health service, which says in its answer's metadata who is calling.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HealthOf(pub(crate) fn(Option<&Principal>) -> String);
+
+impl HealthOf {
+    pub(crate) fn server(self) -> HealthServer<Self> {
+        HealthServer::new(self)
+    }
+}
+
+#[tonic::async_trait]
+impl Health for HealthOf {
+    type WatchStream = tonic::codegen::tokio_stream::Empty<Result<HealthCheckResponse, tonic::Status>>;
+
+    async fn check(
+        &self,
+        request: tonic::Request<HealthCheckRequest>,
+    ) -> Result<tonic::Response<HealthCheckResponse>, tonic::Status> {
+        let caller = (self.0)(request.extensions().get());
+        let mut answer = tonic::Response::new(HealthCheckResponse {
+            status: ServingStatus::Serving.into(),
+        });
+        answer.metadata_mut().insert("x-caller", caller.parse().unwrap());
+        Ok(answer)
+    }
+
+    async fn watch(
+        &self,
+        _: tonic::Request<HealthCheckRequest>,
+    ) -> Result<tonic::Response<Self::WatchStream>, tonic::Status> {
+        Ok(tonic::Response::new(tonic::codegen::tokio_stream::empty()))
     }
 }
