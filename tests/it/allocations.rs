@@ -68,7 +68,7 @@ fn the_warm_path_allocates_little() {
                 "authorization",
                 &token,
             ),
-            12,
+            14,
         ),
         (
             "API key in or",
