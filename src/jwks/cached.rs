@@ -172,12 +172,12 @@ impl KeyProvider for Handle {
             }
             return Lookup::Ready(installed.set.clone());
         }
-        let mut state = cache.state();
+        let state = cache.state();
         match &state.failure {
             Some(failure) if now < failure.next_attempt && !state.is_running() => {
                 Lookup::Refused(failure.tell(now))
             }
-            _ => cache.wait(&mut state),
+            _ => cache.wait(state),
         }
     }
 
@@ -191,7 +191,7 @@ impl KeyProvider for Handle {
             return Lookup::Ready(installed.set.clone());
         }
         if state.is_running() {
-            return cache.wait(&mut state);
+            return cache.wait(state);
         }
         if now < state.next_for_unknown {
             return Lookup::Refused(match &state.failure {
@@ -200,7 +200,7 @@ impl KeyProvider for Handle {
             });
         }
         state.next_for_unknown = now + cache.settings.cool_down;
-        cache.wait(&mut state)
+        cache.wait(state)
     }
 }
 
@@ -210,30 +210,30 @@ impl Cache {
     }
 
     fn refresh_in_background(self: &Arc<Self>, now: Duration) {
-        let mut state = self.state();
+        let state = self.state();
         let waiting = state
             .failure
             .as_ref()
             .is_some_and(|failure| now < failure.next_attempt);
         if !waiting && !state.is_running() {
-            let _ = self.start(&mut state);
+            let _ = self.start(state);
         }
     }
 
     /// Joins the load that is under way, or starts one, and waits for its end.
-    fn wait(self: &Arc<Self>, state: &mut LoadState) -> Lookup {
-        let running = match state.running.clone().filter(|_| state.is_running()) {
-            Some(running) => running,
-            None => match self.start(state) {
-                Ok(running) => running,
-                Err(error) => return Lookup::Refused(error),
-            },
-        };
-        Lookup::Wait(Box::pin(Arc::clone(self).ended(running)))
+    fn wait(self: &Arc<Self>, state: MutexGuard<'_, LoadState>) -> Lookup {
+        let joined = state.running.clone().filter(|_| state.is_running());
+        match joined.map_or_else(|| self.start(state), Ok) {
+            Ok(running) => Lookup::Wait(Box::pin(Arc::clone(self).ended(running))),
+            Err(error) => Lookup::Refused(error),
+        }
     }
 
     /// Starts a load as a task of its own, which no request owns. It keeps the source alive, and not the cache.
-    fn start(self: &Arc<Self>, state: &mut LoadState) -> Result<watch::Receiver<bool>, AuthError> {
+    fn start(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, LoadState>,
+    ) -> Result<watch::Receiver<bool>, AuthError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| AuthError::KeysUnavailable {
             retry_after: FIRST_RETRY,
             source: error.into(),
@@ -245,11 +245,13 @@ impl Cache {
             result: None,
         };
         let source = Arc::clone(&self.source);
+        state.running = Some(receiver.clone());
+        // A runtime that is shutting down drops the task within `spawn`, and that takes the lock.
+        drop(state);
         runtime.spawn(async move {
             let result = tokio::time::timeout(LONGEST_LOAD, source.load()).await;
             load.end_with(result.unwrap_or_else(|elapsed| Err(elapsed.into())));
         });
-        state.running = Some(receiver.clone());
         Ok(receiver)
     }
 

@@ -119,7 +119,12 @@ impl Issuer {
         let claims = token.claims();
         rules.profile.check_claims(claims)?;
         rules::audience(claims, &rules.audiences)?;
-        let now = rules.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // A clock before 1970 is broken; it must not make every token young.
+        let now = rules
+            .clock
+            .now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(|_| AuthError::TokenNotYetValid)?;
         rules::times(claims, now, rules.leeway)?;
         self.principal(&token)
     }

@@ -73,7 +73,7 @@ fn the_warm_path_allocates_little() {
         (
             "API key in or",
             count(jwt.or(api_key).layer(inner), "x-api-key", key),
-            4,
+            6,
         ),
     ];
     for (name, allocations, most) in figures {
