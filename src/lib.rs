@@ -47,7 +47,7 @@ pub use jwks::{Algorithm, FixedKeys, KeySet, KeySetError, Keys, SkippedKey, Unkn
 #[cfg(feature = "remote")]
 pub use jwks::{CachedKeys, Fetch, FetchError, HttpFetch, KeySource, RemoteKeys};
 #[cfg(feature = "jwt")]
-pub use jwt::{Issuer, IssuerBuilder, NoAudience, Profile, TrustedIssuers, WithAudience};
+pub use jwt::{Issuer, IssuerBuilder, NoAudience, Profile, ScopeSource, TrustedIssuers, WithAudience};
 #[cfg(all(feature = "api-key", feature = "jwt"))]
 pub use layer::AnyOfLayer;
 #[cfg(feature = "api-key")]
@@ -57,7 +57,9 @@ pub use layer::JwtLayer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use layer::{Authenticate, OptionalLayer};
 pub use layer::{Authorize, ResponseBody, ResponseFuture, ScopeLayer};
-pub use principal::{Actor, Claims, Identity, Method, Principal};
+pub use principal::{
+    Actor, Authentication, AuthorizationDetail, Claims, Identity, InvalidDetail, Method, Principal,
+};
 pub use scope::{InvalidScope, Requirement, Scope, ScopeSet};
 pub use secret::Secret;
 #[cfg(feature = "api-key")]

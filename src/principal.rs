@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{Extensions, HeaderValue};
+use serde::de::DeserializeOwned;
 
 use crate::challenge::{Challenges, Scheme};
 use crate::scope::{Scope, ScopeSet};
@@ -37,9 +38,13 @@ impl Method {
 ///
 /// A token may come without `sub`; then [`subject`](Self::subject) is `None`, and the identity names the issuer's
 /// nameless callers as a group, never one person. Ask for the RFC 9068 profile where that must not happen.
+///
+/// A client that acts for itself is never equal to a user, even if it managed to be registered under the user's subject
+/// (RFC 9700 section 4.15); see [`is_user`](Self::is_user).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     pub(crate) method: Method,
+    pub(crate) user: bool,
     pub(crate) issuer: Option<Arc<str>>,
     pub(crate) subject: Option<Arc<str>>,
 }
@@ -53,6 +58,15 @@ impl Identity {
     /// The token's issuer; `None` for API keys.
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
+    }
+
+    /// Whether the subject is somebody other than the client itself: `sub` is there and is not the `client_id` (RFC 9068
+    /// section 5), nor what the issuer is known to call a client. Never for API keys, which name an application.
+    ///
+    /// An issuer that gives its clients subjects of their own kind, and says so nowhere in the token, cannot be seen
+    /// through.
+    pub fn is_user(&self) -> bool {
+        self.user
     }
 
     /// The token's `sub`, or the API key's owner.
@@ -72,6 +86,51 @@ pub struct Actor {
     pub issuer: Option<String>,
     /// The actor's `client_id`.
     pub client: Option<String>,
+}
+
+/// How and when a user authenticated at the issuer (`OpenID` Connect Core section 2, RFC 9068 section 2.2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Authentication {
+    /// `acr`: how strong it was, in words that the issuer and its resource servers agreed on.
+    pub context: Option<String>,
+    /// `amr`: by which means (`pwd`, `otp`, `hwk` …).
+    pub methods: Vec<String>,
+    /// `auth_time`: when the user last actively authenticated.
+    pub time: Option<SystemTime>,
+}
+
+/// One entry of `authorization_details` (RFC 9396): a right of a type that the API defines.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthorizationDetail {
+    pub(crate) kind: Box<str>,
+    pub(crate) json: Box<str>,
+}
+
+/// An authorization detail that is not of the form its type should have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an authorization detail does not decode as the wanted type")]
+#[non_exhaustive]
+pub struct InvalidDetail;
+
+impl AuthorizationDetail {
+    /// Its `type`. Compare it before anything else: the rest has a meaning only within a type.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The whole entry as a type of yours. What does not decode grants nothing.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, InvalidDetail> {
+        serde_json::from_str(&self.json).map_err(|_| InvalidDetail)
+    }
+}
+
+impl fmt::Debug for AuthorizationDetail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationDetail")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A verified caller, the same whatever the mechanism. Read it from the request's extensions, or as an axum extractor.
@@ -94,6 +153,8 @@ pub(crate) struct PrincipalData {
     pub(crate) scopes: ScopeSet,
     pub(crate) credential_id: Option<Box<str>>,
     pub(crate) actor: Option<Box<Actor>>,
+    pub(crate) authentication: Option<Box<Authentication>>,
+    pub(crate) details: Vec<AuthorizationDetail>,
     pub(crate) issued_at: Option<SystemTime>,
     pub(crate) expires_at: Option<SystemTime>,
     pub(crate) claims: Option<Arc<dyn Any + Send + Sync>>,
@@ -107,6 +168,8 @@ impl PrincipalData {
             scopes: ScopeSet::empty(),
             credential_id: None,
             actor: None,
+            authentication: None,
+            details: Vec::new(),
             issued_at: None,
             expires_at: None,
             claims: None,
@@ -174,6 +237,21 @@ impl Principal {
     /// Who acts for the subject, if somebody does (`act`).
     pub fn actor(&self) -> Option<&Actor> {
         self.data.actor.as_deref()
+    }
+
+    /// How and when the user authenticated, as far as the token tells (RFC 9068 section 2.2.1). `None` if it tells nothing.
+    pub fn authentication(&self) -> Option<&Authentication> {
+        self.data.authentication.as_deref()
+    }
+
+    /// The rights that the token spells out beside its scopes (RFC 9396 section 9.1); empty if there are none.
+    pub fn authorization_details(&self) -> &[AuthorizationDetail] {
+        &self.data.details
+    }
+
+    /// Whether a user is behind this, and not a client that acts for itself. See [`Identity::is_user`].
+    pub fn is_user(&self) -> bool {
+        self.data.identity.is_user()
     }
 
     /// When the token was issued (`iat`), or the key created.

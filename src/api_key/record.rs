@@ -183,6 +183,7 @@ impl ApiKeyRecordBuilder {
             expires_at: self.expires_at,
             ..PrincipalData::new(Identity {
                 method: Method::ApiKey,
+                user: false,
                 issuer: None,
                 subject,
             })

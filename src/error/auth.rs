@@ -41,6 +41,12 @@ pub enum AuthError {
     /// The header's `typ` is not one of the profile's.
     #[error("the token's type is not an access token's")]
     TypeNotAccepted,
+    /// A claim says that the token is of another kind: an ID token, a refresh token, a logout token.
+    #[error("the token's claim {0:?} says that it is not an access token")]
+    KindNotAccepted(&'static str),
+    /// The token is bound to a key (`cnf`) and came as a plain bearer token, without a proof that the caller holds it.
+    #[error("the token is bound to a key, and nothing proves that the caller holds it")]
+    ProofMissing,
     /// `alg` is `none` or names no algorithm of ours.
     #[error("the token's algorithm is unknown")]
     AlgorithmUnknown,
@@ -141,6 +147,8 @@ impl AuthError {
             Self::HeaderMalformed(_) => "header_malformed",
             Self::CriticalExtension => "critical_extension",
             Self::TypeNotAccepted => "type_not_accepted",
+            Self::KindNotAccepted(_) => "kind_not_accepted",
+            Self::ProofMissing => "proof_missing",
             Self::AlgorithmUnknown => "algorithm_unknown",
             Self::AlgorithmNotAccepted => "algorithm_not_accepted",
             Self::PayloadMalformed(_) => "payload_malformed",

@@ -7,6 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::issuer::{AcceptedScopes, ClaimsType, Issuer, Rules};
 use super::profile::Profile;
+use super::rules::Audience;
+use super::scopes::ScopeSource;
+use super::tenants::{self, Tenants};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{ConfigError, Problems};
 use crate::jwks::{Algorithm, Keys};
@@ -36,11 +39,13 @@ pub struct IssuerBuilder<State> {
 #[derive(Debug, Clone)]
 struct Settings {
     name: String,
-    audiences: Vec<Box<str>>,
+    audience: Audience,
+    tenants: Option<Tenants>,
     keys: Option<Keys>,
     algorithms: Option<Vec<Algorithm>>,
     leeway: Duration,
     scopes: AcceptedScopes,
+    scope_sources: Vec<ScopeSource>,
     profile: Profile,
     claims: Option<ClaimsType>,
     clock: Option<Arc<dyn Clock>>,
@@ -50,11 +55,13 @@ impl IssuerBuilder<NoAudience> {
     pub(super) fn new(name: String) -> Self {
         let settings = Settings {
             name,
-            audiences: Vec::new(),
+            audience: Audience::Named(Vec::new()),
+            tenants: None,
             keys: None,
             algorithms: None,
             leeway: LEEWAY,
             scopes: AcceptedScopes::Unnamed,
+            scope_sources: vec![ScopeSource::scope()],
             profile: Profile::default(),
             claims: None,
             clock: None,
@@ -71,11 +78,45 @@ impl<State> IssuerBuilder<State> {
     /// Say it again for a further one. Default: none, and without one there is no issuer, because a token that is meant
     /// for another service must not work here (RFC 9700 section 2.3).
     pub fn audience(mut self, audience: impl Into<String>) -> IssuerBuilder<WithAudience> {
-        self.settings.audiences.push(audience.into().into());
+        match &mut self.settings.audience {
+            Audience::Named(names) => names.push(audience.into().into()),
+            Audience::Clients(_) => self.settings.audience = Audience::Named(vec![audience.into().into()]),
+        }
         IssuerBuilder {
             settings: self.settings,
             state: PhantomData,
         }
+    }
+
+    /// Instead of an audience, for an issuer whose access tokens carry none (Amazon Cognito): the clients whose tokens are
+    /// accepted. A token must then have `token_use` of `access`, a `client_id` that is one of these, and no `aud`. Default:
+    /// not used, because `aud` says it better: a client may call several services, and its token works at all of them.
+    pub fn clients_instead_of_audience<C: Into<String>>(
+        mut self,
+        clients: impl IntoIterator<Item = C>,
+    ) -> IssuerBuilder<WithAudience> {
+        let clients = clients.into_iter().map(|client| client.into().into());
+        self.settings.audience = Audience::Clients(clients.collect());
+        IssuerBuilder {
+            settings: self.settings,
+            state: PhantomData,
+        }
+    }
+
+    /// For an issuer of many tenants, whose name holds `{tenantid}`: the tenants that are trusted. A token's `iss` must be
+    /// the name with one of them in that place, to the letter, and its claim `tid` must be the same tenant. The keys must be
+    /// named, since each tenant has metadata of its own. Default: none, because a token of somebody else's tenant is
+    /// somebody else's.
+    pub fn tenants<T: Into<String>>(mut self, tenants: impl IntoIterator<Item = T>) -> Self {
+        self.settings.tenants = Some(Tenants::Listed(tenants.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// The same, for tenants that are not known when the service starts: `trusted` decides, and should have a list to look
+    /// into. It sees letters, digits and hyphens, 64 at most. Default: none, as with [`tenants`](Self::tenants).
+    pub fn tenants_where(mut self, trusted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.settings.tenants = Some(Tenants::Judged(Arc::new(trusted)));
+        self
     }
 
     /// Where the issuer's keys are. Default, with the `remote` feature: its metadata names them (RFC 8414, OpenID Connect
@@ -112,6 +153,13 @@ impl<State> IssuerBuilder<State> {
     /// [`accepted_scopes`](Self::accepted_scopes), because it should be said and not assumed.
     pub fn accept_any_scope(mut self) -> Self {
         self.settings.scopes = AcceptedScopes::Any;
+        self
+    }
+
+    /// Where the scopes stand; the first place that is present counts. Default: `scope` alone, because that is where RFC
+    /// 9068 has them, and a second place is a second way in.
+    pub fn scopes_from(mut self, sources: impl IntoIterator<Item = ScopeSource>) -> Self {
+        self.settings.scope_sources = sources.into_iter().collect();
         self
     }
 
@@ -173,9 +221,19 @@ impl Settings {
         if self.name.is_empty() {
             problems.add("issuer", "an empty name is no issuer's");
         }
-        if self.audiences.iter().any(|audience| audience.is_empty()) {
+        if self.audience.names().iter().any(|name| name.is_empty()) {
             problems.add("audience", "an empty name is no resource server's");
         }
+        if self.audience.names().is_empty() {
+            problems.add("clients_instead_of_audience", "an empty list accepts no token");
+        }
+        if self.scope_sources.is_empty() {
+            problems.add(
+                "scopes_from",
+                "without a place to read from, every token is without scopes",
+            );
+        }
+        tenants::check(&self.name, self.tenants.as_ref(), problems);
         if self.leeway > MOST_LEEWAY {
             problems.add(
                 "leeway",
@@ -201,7 +259,9 @@ impl Settings {
             .ok_or_else(|| ConfigError::one("keys", "the secret is too short for every algorithm"))?;
         let rules = Rules {
             name,
-            audiences: self.audiences,
+            audience: self.audience,
+            tenants: self.tenants,
+            scope_sources: self.scope_sources,
             algorithms,
             leeway: self.leeway,
             scopes: self.scopes,

@@ -5,16 +5,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::builder::{IssuerBuilder, NoAudience};
 use super::claims::{self, Claims};
-use super::json::{NumericDate, Text};
+use super::json::{NumericDate, OneOrMany, Text, TextOrOther};
 use super::profile::Profile;
-use super::rules;
+use super::rules::{self, Audience};
+use super::scopes::ScopeSource;
+use super::tenants::Tenants;
 use super::token::{UnverifiedToken, VerifiedToken};
 use crate::authenticator::Judgement;
 use crate::clock::Clock;
 use crate::error::AuthError;
 use crate::jwks::{Algorithm, KeyProvider, KeySet, Lookup};
-use crate::principal::{Actor, Identity, Method, PrincipalData};
-use crate::scope::{Scope, ScopeSet};
+use crate::principal::{Actor, Authentication, AuthorizationDetail, Identity, Method, PrincipalData};
+use crate::scope::Scope;
 
 /// A party whose tokens are trusted: its name, its keys, its algorithms, and for which audience it may speak.
 ///
@@ -29,7 +31,9 @@ pub struct Issuer {
 #[derive(Clone)]
 pub(super) struct Rules {
     pub(super) name: Arc<str>,
-    pub(super) audiences: Vec<Box<str>>,
+    pub(super) audience: Audience,
+    pub(super) tenants: Option<Tenants>,
+    pub(super) scope_sources: Vec<ScopeSource>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) leeway: Duration,
     pub(super) scopes: AcceptedScopes,
@@ -89,7 +93,7 @@ impl Issuer {
     /// The same issuer over the same keys, for another audience: another resource on the same server.
     #[must_use]
     pub fn with_audience(&self, audience: impl Into<String>) -> Self {
-        self.with(|rules| rules.audiences = vec![audience.into().into()])
+        self.with(|rules| rules.audience = Audience::Named(vec![audience.into().into()]))
     }
 
     fn with(&self, change: impl FnOnce(&mut Rules)) -> Self {
@@ -118,7 +122,8 @@ impl Issuer {
         let token = token.verify(&rules.algorithms, keys)?;
         let claims = token.claims();
         rules.profile.check_claims(claims)?;
-        rules::audience(claims, &rules.audiences)?;
+        self.check_tenant(claims)?;
+        rules::audience(claims, &rules.audience)?;
         // A clock before 1970 is broken; it must not make every token young.
         let now = rules
             .clock
@@ -129,32 +134,73 @@ impl Issuer {
         self.principal(&token)
     }
 
+    /// Whether `name` is this issuer's for one of its trusted tenants.
+    pub(super) fn is_of_tenant(&self, name: &str) -> bool {
+        self.rules
+            .tenants
+            .as_ref()
+            .is_some_and(|tenants| tenants.of(&self.rules.name, name).is_some())
+    }
+
+    /// The tenant in the issuer's name is the one that the token was issued for.
+    fn check_tenant(&self, claims: &Claims<'_>) -> Result<(), AuthError> {
+        let Some(tenants) = &self.rules.tenants else {
+            return Ok(());
+        };
+        let issuer = claims.iss.as_ref().ok_or(AuthError::ClaimMissing("iss"))?;
+        let tenant = tenants
+            .of(&self.rules.name, &issuer.0)
+            .ok_or(AuthError::IssuerUnknown)?;
+        let issued_for = claims.tid.as_ref().ok_or(AuthError::ClaimMissing("tid"))?;
+        if issued_for.as_str() == Some(tenant) {
+            Ok(())
+        } else {
+            Err(AuthError::IssuerUnknown)
+        }
+    }
+
     fn principal(&self, token: &VerifiedToken<'_>) -> Judgement {
         let claims = token.claims();
-        let subject = claims.sub.as_ref().map(|sub| Arc::from(&*sub.0));
-        let issuer = Some(Arc::clone(&self.rules.name));
         Ok(Arc::new(PrincipalData {
-            identity: Identity {
-                method: Method::Jwt,
-                issuer,
-                subject,
-            },
-            client: boxed(claims.client_id.as_ref().or(claims.azp.as_ref())),
-            scopes: self.scopes(claims),
-            credential_id: boxed(claims.jti.as_ref()),
+            identity: self.identity(claims),
+            client: client(claims).map(Box::from),
+            scopes: ScopeSource::read(&self.rules.scope_sources, claims, token.payload(), |word| {
+                self.accepts(word)
+            })?,
+            credential_id: claims.jti.as_ref().map(|jti| Box::from(&*jti.0)),
             actor: claims.act.as_ref().map(|act| Box::new(actor(act))),
+            authentication: authentication(claims).map(Box::new),
+            details: claims
+                .authorization_details
+                .iter()
+                .flatten()
+                .map(detail)
+                .collect(),
             issued_at: claims.iat.map(date),
             expires_at: claims.exp.map(date),
             claims: self.custom_claims(token)?,
         }))
     }
 
-    fn scopes(&self, claims: &Claims<'_>) -> ScopeSet {
-        let text = claims.scope.as_ref().map(|scope| &*scope.0);
-        ScopeSet::parse(text.into_iter(), |word| match &self.rules.scopes {
+    fn identity(&self, claims: &Claims<'_>) -> Identity {
+        let issuer = match (&self.rules.tenants, &claims.iss) {
+            (Some(_), Some(Text(issuer))) => Arc::from(&**issuer),
+            _ => Arc::clone(&self.rules.name),
+        };
+        let subject = claims.sub.as_ref().map(|sub| Arc::from(&*sub.0));
+        Identity {
+            method: Method::Jwt,
+            user: is_user(claims),
+            issuer: Some(issuer),
+            subject,
+        }
+    }
+
+    fn accepts(&self, word: &str) -> bool {
+        match &self.rules.scopes {
             AcceptedScopes::Unnamed | AcceptedScopes::Any => true,
             AcceptedScopes::Only(accepted) => accepted.iter().any(|scope| scope.as_str() == word),
-        })
+        }
     }
 
     fn custom_claims(
@@ -181,8 +227,47 @@ fn speakable(error: &serde_json::Error) -> String {
     }
 }
 
-fn boxed(text: Option<&Text<'_>>) -> Option<Box<str>> {
-    text.map(|text| Box::from(&*text.0))
+/// `client_id` (RFC 9068 section 2.2), or what OpenID Connect (`azp`) and Entra ID (`appid`) call it.
+fn client<'c>(claims: &'c Claims<'_>) -> Option<&'c str> {
+    let named = claims
+        .client_id
+        .as_ref()
+        .or(claims.azp.as_ref())
+        .map(|client| &*client.0);
+    named.or_else(|| claims.kind.appid.as_ref().and_then(TextOrOther::as_str))
+}
+
+/// A subject that is not a client acting for itself: by RFC 9068 section 5, and by the words that Auth0 (`gty`) and Entra
+/// ID (`idtyp`) have for it.
+fn is_user(claims: &Claims<'_>) -> bool {
+    let Some(Text(subject)) = &claims.sub else {
+        return false;
+    };
+    let is = |claim: &Option<Text<'_>>| claim.as_ref().is_some_and(|client| client.0 == *subject);
+    let says =
+        |claim: &Option<TextOrOther<'_>>, word| claim.as_ref().and_then(TextOrOther::as_str) == Some(word);
+    let signs = &claims.kind;
+    let is_client = is(&claims.client_id) || is(&claims.azp) || says(&signs.appid, subject);
+    !is_client && !says(&signs.gty, "client-credentials") && !says(&signs.idtyp, "app")
+}
+
+fn authentication(claims: &Claims<'_>) -> Option<Authentication> {
+    if claims.acr.is_none() && claims.amr.is_none() && claims.auth_time.is_none() {
+        return None;
+    }
+    let methods = claims.amr.as_ref().map(OneOrMany::iter).into_iter().flatten();
+    Some(Authentication {
+        context: claims.acr.as_ref().map(|acr| acr.0.clone().into_owned()),
+        methods: methods.map(str::to_owned).collect(),
+        time: claims.auth_time.map(date),
+    })
+}
+
+fn detail(detail: &claims::Detail<'_>) -> AuthorizationDetail {
+    AuthorizationDetail {
+        kind: Box::from(&*detail.kind.0),
+        json: Box::from(detail.json.get()),
+    }
 }
 
 fn actor(act: &claims::Actor<'_>) -> Actor {
@@ -202,7 +287,7 @@ impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer")
             .field("name", &self.rules.name)
-            .field("audiences", &self.rules.audiences)
+            .field("audience", &self.rules.audience.names())
             .field("algorithms", &self.rules.algorithms)
             .field("keys", &self.keys)
             .finish_non_exhaustive()

@@ -192,6 +192,32 @@ impl<'t> Visitor<'t> for TextVisitor {
     }
 }
 
+/// A string, or a value that is none: for claims that have a meaning only where they are strings.
+#[derive(Debug, Clone)]
+pub(super) struct TextOrOther<'t>(Option<Text<'t>>);
+
+impl TextOrOther<'_> {
+    pub(super) fn as_str(&self) -> Option<&str> {
+        self.0.as_ref().map(|text| &*text.0)
+    }
+}
+
+impl<'t> Deserialize<'t> for TextOrOther<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&serde_json::value::RawValue>::deserialize(deserializer)?.get();
+        if !json.starts_with('"') {
+            let mut reader = serde_json::Deserializer::from_str(json);
+            return Anything { depth: 1 }
+                .deserialize(&mut reader)
+                .map(|()| Self(None))
+                .map_err(de::Error::custom);
+        }
+        serde_json::from_str(json)
+            .map(|text| Self(Some(text)))
+            .map_err(de::Error::custom)
+    }
+}
+
 /// A string or an array of strings, as `aud` is.
 #[derive(Debug)]
 pub(super) enum OneOrMany<'t> {

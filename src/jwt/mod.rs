@@ -9,6 +9,8 @@ mod issuer;
 mod json;
 mod profile;
 mod rules;
+mod scopes;
+mod tenants;
 mod token;
 mod trusted;
 
@@ -16,4 +18,5 @@ pub(crate) use authenticator::JwtAuthenticator;
 pub use builder::{IssuerBuilder, NoAudience, WithAudience};
 pub use issuer::Issuer;
 pub use profile::Profile;
+pub use scopes::ScopeSource;
 pub use trusted::TrustedIssuers;

@@ -1,5 +1,6 @@
 use super::claims::Claims;
 use super::header::{Header, is_media_type};
+use super::json::TextOrOther;
 use crate::error::AuthError;
 
 /// Which tokens count as access tokens.
@@ -7,11 +8,15 @@ use crate::error::AuthError;
 /// The default accepts what issuers send: a header `typ` that is absent, `JWT` or `at+jwt`. [`Profile::rfc9068`] accepts
 /// only what RFC 9068 calls an access token; use it with every issuer that follows that RFC.
 ///
-/// In both, tokens of another kind are refused: by their `typ`, and by claims that only they carry (`events`, `at_hash`,
-/// `c_hash`).
+/// In both, tokens of another kind are refused (RFC 8725 section 3.12): by their `typ`, and by claims that only they carry:
+/// `events` (logout, security events), `at_hash` and `c_hash` (ID tokens), `token_use` other than `access` (Cognito), `typ`
+/// of `ID`, `Refresh`, `Offline` or `Logout` (Keycloak). So are tokens that are bound to a key (`cnf` with `jkt` or
+/// `x5t#S256`), since nothing here checks the proof yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Profile {
     rfc9068: bool,
+    missing_type: bool,
+    id_tokens: bool,
 }
 
 impl Profile {
@@ -19,12 +24,32 @@ impl Profile {
     /// there.
     #[must_use]
     pub fn rfc9068() -> Self {
-        Self { rfc9068: true }
+        Self {
+            rfc9068: true,
+            ..Self::default()
+        }
+    }
+
+    /// The same profile for an issuer that follows RFC 9068 in all but the header's `typ`, which it leaves out. Default:
+    /// refused, because `typ` is what tells an access token from an ID token at first sight.
+    #[must_use]
+    pub fn accept_missing_type(mut self) -> Self {
+        self.missing_type = true;
+        self
+    }
+
+    /// The same profile, which lets ID tokens pass for access tokens: for issuers that give services nothing else (Google
+    /// service accounts). Default: refused, because an ID token tells a client who logged in, and whoever received one
+    /// could use it here as that user. Set the audience to something that is this API's alone.
+    #[must_use]
+    pub fn dangerous_accept_id_tokens(mut self) -> Self {
+        self.id_tokens = true;
+        self
     }
 
     pub(super) fn check_header(self, header: &Header<'_>) -> Result<(), AuthError> {
         let accepted = match header.typ() {
-            None => !self.rfc9068,
+            None => !self.rfc9068 || self.missing_type,
             Some(typ) => is_media_type(typ, "at+jwt") || !self.rfc9068 && is_media_type(typ, "jwt"),
         };
         if accepted {
@@ -35,8 +60,15 @@ impl Profile {
     }
 
     pub(super) fn check_claims(self, claims: &Claims<'_>) -> Result<(), AuthError> {
-        if claims.of_another_kind {
-            return Err(AuthError::TypeNotAccepted);
+        if let Some(claim) = self.sign_of_another_kind(claims) {
+            return Err(AuthError::KindNotAccepted(claim));
+        }
+        if claims
+            .confirmation
+            .as_ref()
+            .is_some_and(|confirmation| confirmation.needs_proof)
+        {
+            return Err(AuthError::ProofMissing);
         }
         let required = [
             ("sub", claims.sub.is_some()),
@@ -47,6 +79,29 @@ impl Profile {
         match required.iter().find(|(_, present)| self.rfc9068 && !present) {
             Some((name, _)) => Err(AuthError::ClaimMissing(name)),
             None => Ok(()),
+        }
+    }
+
+    /// The claim that gives a token of another kind away.
+    fn sign_of_another_kind(self, claims: &Claims<'_>) -> Option<&'static str> {
+        let signs = &claims.kind;
+        let token_use = signs.token_use.as_ref().map(TextOrOther::as_str);
+        let typ = signs.typ.as_ref().and_then(TextOrOther::as_str);
+        if signs.has_events {
+            return Some("events");
+        }
+        if signs.has_hashes && !self.id_tokens {
+            return Some("at_hash");
+        }
+        match token_use {
+            None | Some(Some("access")) => {}
+            Some(Some("id")) if self.id_tokens => {}
+            Some(_) => return Some("token_use"),
+        }
+        match typ {
+            Some("Refresh" | "Offline" | "Logout") => Some("typ"),
+            Some("ID") if !self.id_tokens => Some("typ"),
+            _ => None,
         }
     }
 }

@@ -5,10 +5,45 @@ use std::time::Duration;
 use super::claims::Claims;
 use crate::error::AuthError;
 
-/// `aud` names this resource server (RFC 7519 section 4.1.3), compared code point by code point.
-pub(super) fn audience(claims: &Claims<'_>, mine: &[Box<str>]) -> Result<(), AuthError> {
-    let named = claims.aud.as_ref().ok_or(AuthError::ClaimMissing("aud"))?;
-    let names_us = named.iter().any(|name| mine.iter().any(|one| **one == *name));
+/// How a token must show that it is meant for this resource server.
+#[derive(Debug, Clone)]
+pub(super) enum Audience {
+    /// One of these is in `aud`.
+    Named(Vec<Box<str>>),
+    /// The issuer writes no `aud`: one of these is the `client_id`, and `token_use` is `access` (Amazon Cognito).
+    Clients(Vec<Box<str>>),
+}
+
+impl Audience {
+    pub(super) fn names(&self) -> &[Box<str>] {
+        match self {
+            Self::Named(names) | Self::Clients(names) => names,
+        }
+    }
+}
+
+/// The token is meant for this resource server (RFC 7519 section 4.1.3), compared code point by code point.
+pub(super) fn audience(claims: &Claims<'_>, mine: &Audience) -> Result<(), AuthError> {
+    let names_us = match mine {
+        Audience::Named(names) => {
+            let named = claims.aud.as_ref().ok_or(AuthError::ClaimMissing("aud"))?;
+            named.iter().any(|name| names.iter().any(|one| **one == *name))
+        }
+        Audience::Clients(clients) => {
+            let client = claims
+                .client_id
+                .as_ref()
+                .ok_or(AuthError::ClaimMissing("client_id"))?;
+            let kind = claims
+                .kind
+                .token_use
+                .as_ref()
+                .ok_or(AuthError::ClaimMissing("token_use"))?;
+            claims.aud.is_none()
+                && kind.as_str() == Some("access")
+                && clients.iter().any(|one| **one == *client.0)
+        }
+    };
     if names_us {
         Ok(())
     } else {

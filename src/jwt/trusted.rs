@@ -21,8 +21,13 @@ use crate::error::{AuthError, ConfigError, Problems};
 /// # Ok::<(), tower_resource_server::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct TrustedIssuers {
-    by_name: Arc<HashMap<Arc<str>, Issuer>>,
+pub struct TrustedIssuers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    by_name: HashMap<Arc<str>, Issuer>,
+    /// Those of many tenants, whose name is a template.
+    of_tenants: Vec<Issuer>,
 }
 
 impl TrustedIssuers {
@@ -49,26 +54,40 @@ impl TrustedIssuers {
             }
         }
         problems.into_result()?;
-        Ok(Self {
-            by_name: Arc::new(by_name),
-        })
+        Ok(Self::of(by_name))
     }
 
     /// Loads the keys of every issuer now; the first that fails is told.
     pub async fn warm_up(&self) -> Result<(), AuthError> {
-        for issuer in self.by_name.values() {
+        for issuer in self.0.by_name.values() {
             issuer.warm_up().await?;
         }
         Ok(())
     }
 
-    /// The configured issuer of this name, compared to the letter (RFC 7519 section 7.3).
+    fn of(by_name: HashMap<Arc<str>, Issuer>) -> Self {
+        let of_tenants = by_name
+            .values()
+            .filter(|issuer| issuer.rules.tenants.is_some())
+            .cloned()
+            .collect();
+        Self(Arc::new(Inner { by_name, of_tenants }))
+    }
+
+    /// The configured issuer of this name, compared to the letter (RFC 7519 section 7.3). A template is nobody's name.
     pub(super) fn get(&self, name: &str) -> Result<&Issuer, AuthError> {
-        self.by_name.get(name).ok_or(AuthError::IssuerUnknown)
+        let named = self
+            .0
+            .by_name
+            .get(name)
+            .filter(|issuer| issuer.rules.tenants.is_none());
+        let of_tenant = || self.0.of_tenants.iter().find(|issuer| issuer.is_of_tenant(name));
+        named.or_else(of_tenant).ok_or(AuthError::IssuerUnknown)
     }
 
     pub(super) fn claim_types(&self) -> Vec<TypeId> {
-        self.by_name
+        self.0
+            .by_name
             .values()
             .filter_map(|issuer| issuer.rules.claims.map(|claims| claims.id))
             .collect()
@@ -77,9 +96,6 @@ impl TrustedIssuers {
 
 impl From<Issuer> for TrustedIssuers {
     fn from(issuer: Issuer) -> Self {
-        let by_name = HashMap::from([(Arc::clone(&issuer.rules.name), issuer)]);
-        Self {
-            by_name: Arc::new(by_name),
-        }
+        Self::of(HashMap::from([(Arc::clone(&issuer.rules.name), issuer)]))
     }
 }

@@ -36,8 +36,10 @@ impl PrincipalBuilder {
     }
 
     fn of(method: Method, issuer: Option<String>, subject: String) -> Self {
+        let user = method == Method::Jwt;
         let identity = Identity {
             method,
+            user,
             issuer: issuer.map(Arc::from),
             subject: Some(subject.into()),
         };
@@ -53,9 +55,11 @@ impl PrincipalBuilder {
         self
     }
 
-    /// The application that acts.
+    /// The application that acts. One that is the subject itself is no user.
     pub fn client(mut self, client: impl Into<String>) -> Self {
-        self.data.client = Some(client.into().into());
+        let client = client.into();
+        self.data.identity.user &= self.data.identity.subject() != Some(client.as_str());
+        self.data.client = Some(client.into());
         self
     }
 

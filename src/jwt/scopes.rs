@@ -1,0 +1,137 @@
+//! Where an issuer writes what its tokens permit.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::claims::Claims;
+use super::json::{OneOrMany, Text};
+use crate::error::AuthError;
+use crate::scope::ScopeSet;
+
+/// A place in a token where scopes stand. An issuer's builder takes a list of them; the first that is present counts.
+///
+/// ```
+/// use tower_resource_server::{Issuer, ScopeSource};
+///
+/// let keycloak = Issuer::builder("https://keycloak.example/realms/shop")
+///     .audience("orders")
+///     .scopes_from([ScopeSource::path(["realm_access", "roles"])])
+///     .build()?;
+/// # Ok::<(), tower_resource_server::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeSource(Place);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Scope,
+    Path(Vec<String>),
+}
+
+impl ScopeSource {
+    /// `scope`: words between spaces (RFC 8693 section 4.2, RFC 9068 section 2.2.3).
+    #[must_use]
+    pub fn scope() -> Self {
+        Self(Place::Scope)
+    }
+
+    /// `scp`: an array of words, or words between spaces (Okta, Entra ID).
+    #[must_use]
+    pub fn scp() -> Self {
+        Self::path(["scp"])
+    }
+
+    /// `permissions`: an array of words (Auth0).
+    #[must_use]
+    pub fn permissions() -> Self {
+        Self::path(["permissions"])
+    }
+
+    /// Member by member from the top of the claims: `["realm_access", "roles"]`. A string is words between spaces; each
+    /// string of an array is one word. Names are compared to the letter.
+    #[must_use]
+    pub fn path<const N: usize>(members: [&str; N]) -> Self {
+        const { assert!(N > 0, "a path has at least one member") };
+        Self(Place::Path(members.map(str::to_owned).into()))
+    }
+
+    /// The scopes of the first source that is present, without those that `keep` refuses.
+    pub(super) fn read(
+        sources: &[Self],
+        claims: &Claims<'_>,
+        payload: &[u8],
+        keep: impl Fn(&str) -> bool,
+    ) -> Result<ScopeSet, AuthError> {
+        for source in sources {
+            let found = match &source.0 {
+                Place::Scope => match &claims.scope {
+                    Some(OneOrMany::Many(_)) => {
+                        return Err(AuthError::PayloadMalformed("its scope is not a string"));
+                    }
+                    Some(OneOrMany::One(Text(text))) => {
+                        Some(ScopeSet::parse(std::iter::once(&**text), &keep))
+                    }
+                    None => None,
+                },
+                Place::Path(path) => at_path(payload, path)?.map(|words| set_of(&words, &keep)),
+            };
+            if let Some(set) = found {
+                return Ok(set);
+            }
+        }
+        Ok(ScopeSet::empty())
+    }
+}
+
+/// A word of an array that holds a space is one malformed word, and not two good ones.
+fn set_of(words: &OneOrMany<'_>, keep: impl Fn(&str) -> bool) -> ScopeSet {
+    match words {
+        OneOrMany::One(Text(text)) => ScopeSet::parse(std::iter::once(&**text), keep),
+        OneOrMany::Many(_) => ScopeSet::parse(words.iter().filter(|word| !word.contains(' ')), keep),
+    }
+}
+
+/// The strings at the end of a path; `None` if it does not lead anywhere. Only for payloads that were read before.
+fn at_path<'t>(payload: &'t [u8], path: &[String]) -> Result<Option<OneOrMany<'t>>, AuthError> {
+    let mut reader = serde_json::Deserializer::from_slice(payload);
+    let found = Step(path).deserialize(&mut reader);
+    found.map_err(|_| AuthError::PayloadMalformed("its scopes are not strings"))
+}
+
+/// Walks down objects to the member that a path names.
+struct Step<'p>(&'p [String]);
+
+impl<'t> DeserializeSeed<'t> for Step<'_> {
+    type Value = Option<OneOrMany<'t>>;
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        if self.0.is_empty() {
+            return de::Deserialize::deserialize(deserializer).map(Some);
+        }
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'t> Visitor<'t> for Step<'_> {
+    type Value = Option<OneOrMany<'t>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object on the way to the scopes")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some((wanted, rest)) = self.0.split_first() else {
+            return Ok(None);
+        };
+        let mut found = None;
+        while let Some(Text(name)) = map.next_key()? {
+            if name == *wanted {
+                found = map.next_value_seed(Step(rest))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
