@@ -29,6 +29,8 @@ mod jwks;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod layer;
+#[cfg(feature = "jwt")]
+mod revocation;
 #[cfg(feature = "api-key")]
 mod store;
 #[cfg(feature = "testing")]
@@ -56,10 +58,12 @@ pub use layer::ApiKeyLayer;
 pub use layer::JwtLayer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use layer::{Authenticate, OptionalLayer};
-pub use layer::{Authorize, ResponseBody, ResponseFuture, ScopeLayer};
+pub use layer::{Authorize, ResponseBody, ResponseFuture, ScopeLayer, TokenAgeLayer};
 pub use principal::{
     Actor, Authentication, AuthorizationDetail, Claims, Identity, InvalidDetail, Method, Principal,
 };
+#[cfg(feature = "jwt")]
+pub use revocation::{MemoryRevocations, Revocations, Standing, TokenFacts};
 pub use scope::{InvalidScope, Requirement, Scope, ScopeSet};
 pub use secret::Secret;
 #[cfg(feature = "api-key")]

@@ -155,6 +155,8 @@ pub(crate) struct PrincipalData {
     pub(crate) actor: Option<Box<Actor>>,
     pub(crate) authentication: Option<Box<Authentication>>,
     pub(crate) details: Vec<AuthorizationDetail>,
+    /// `token_version`, for revocation.
+    pub(crate) version: Option<u64>,
     pub(crate) issued_at: Option<SystemTime>,
     pub(crate) expires_at: Option<SystemTime>,
     pub(crate) claims: Option<Arc<dyn Any + Send + Sync>>,
@@ -170,6 +172,7 @@ impl PrincipalData {
             actor: None,
             authentication: None,
             details: Vec::new(),
+            version: None,
             issued_at: None,
             expires_at: None,
             claims: None,

@@ -83,6 +83,12 @@ pub enum AuthError {
     /// `iat` lies in the future.
     #[error("the token was issued in the future")]
     TokenFromFuture,
+    /// The token, its subject's tokens, or an older version of them were withdrawn.
+    #[error("the token was revoked")]
+    TokenRevoked,
+    /// The token was issued longer ago than the route allows.
+    #[error("the token is older than this route allows")]
+    TokenTooOld,
     /// The claims do not decode as the type that the issuer declared.
     #[error("the token's claims do not decode as the declared type: {0}")]
     ClaimsUndecodable(String),
@@ -161,6 +167,8 @@ impl AuthError {
             Self::TokenExpired => "token_expired",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenFromFuture => "token_from_future",
+            Self::TokenRevoked => "token_revoked",
+            Self::TokenTooOld => "token_too_old",
             Self::ClaimsUndecodable(_) => "claims_undecodable",
             Self::ApiKeyMalformed => "api_key_malformed",
             Self::ApiKeyUnknown => "api_key_unknown",
@@ -200,6 +208,7 @@ impl AuthError {
             Self::CredentialEmpty => "the credential is empty",
             Self::CredentialRepeated => "more than one credential was presented",
             Self::TokenExpired => "the token has expired",
+            Self::TokenTooOld => "the token is too old for this resource",
             Self::ScopeMissing(_) => "the credential does not cover this request",
             Self::ClaimsAbsent => "this resource is not for this kind of caller",
             Self::KeysUnavailable { .. } | Self::StoreUnavailable(_) => {

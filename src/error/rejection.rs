@@ -102,6 +102,11 @@ impl Refusal {
         }
     }
 
+    /// The refusal of a credential that was good enough for the door, and is not for this route.
+    pub(crate) fn of_caller(error: AuthError, caller: &Principal) -> Self {
+        Self::at_door(error, &caller.door, Some(caller.scheme))
+    }
+
     /// The refusal of a credential, or of its absence.
     pub(crate) fn at_door(error: AuthError, door: &Door, tried: Option<Scheme>) -> Self {
         let kind = error.kind();

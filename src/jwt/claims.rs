@@ -3,7 +3,7 @@
 use serde::de::{IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
-use super::json::{Members, NumericDate, Object, OneOrMany, Text, TextOrOther};
+use super::json::{Members, NumericDate, Object, OneOrMany, Text, TextOrOther, WholeNumber};
 
 #[derive(Debug, Default)]
 pub(super) struct Claims<'t> {
@@ -23,6 +23,8 @@ pub(super) struct Claims<'t> {
     pub(super) auth_time: Option<NumericDate>,
     /// The tenant that an issuer of many issued the token for (Entra ID).
     pub(super) tid: Option<TextOrOther<'t>>,
+    /// Compared with a minimum, where a revocation sets one.
+    pub(super) token_version: Option<WholeNumber>,
     pub(super) authorization_details: Option<Vec<Detail<'t>>>,
     pub(super) confirmation: Option<Confirmation>,
     pub(super) kind: KindSigns<'t>,
@@ -64,6 +66,7 @@ impl<'t> Members<'t> for Claims<'t> {
             "amr" => self.amr = Some(map.next_value()?),
             "auth_time" => self.auth_time = Some(map.next_value()?),
             "tid" => self.tid = Some(map.next_value()?),
+            "token_version" => self.token_version = Some(map.next_value()?),
             "act" => self.act = Some(map.next_value_seed(Object::default())?),
             "cnf" => self.confirmation = Some(map.next_value_seed(Object::default())?),
             "authorization_details" => self.authorization_details = Some(map.next_value()?),

@@ -176,6 +176,7 @@ impl Issuer {
                 .flatten()
                 .map(detail)
                 .collect(),
+            version: claims.token_version.and_then(|version| version.0),
             issued_at: claims.iat.map(date),
             expires_at: claims.exp.map(date),
             claims: self.custom_claims(token)?,

@@ -218,6 +218,21 @@ impl<'t> Deserialize<'t> for TextOrOther<'t> {
     }
 }
 
+/// A whole number, or a value that is none: for claims that have a meaning only where they are whole numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WholeNumber(pub(super) Option<u64>);
+
+impl<'t> Deserialize<'t> for WholeNumber {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&serde_json::value::RawValue>::deserialize(deserializer)?.get();
+        let mut reader = serde_json::Deserializer::from_str(json);
+        Anything { depth: 1 }
+            .deserialize(&mut reader)
+            .map_err(de::Error::custom)?;
+        Ok(Self(json.parse().ok()))
+    }
+}
+
 /// A string or an array of strings, as `aud` is.
 #[derive(Debug)]
 pub(super) enum OneOrMany<'t> {

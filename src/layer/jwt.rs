@@ -10,6 +10,7 @@ use super::{any_of::AnyOfLayer, api_key::ApiKeyLayer};
 use crate::challenge::Realm;
 use crate::credential::BearerReader;
 use crate::jwt::{JwtAuthenticator, TrustedIssuers};
+use crate::revocation::Revocations;
 
 /// Accepts JWT access tokens from `Authorization: Bearer`, judges them, and puts a `Principal` into the request.
 ///
@@ -63,6 +64,14 @@ impl JwtLayer {
     #[must_use]
     pub fn longest_token(mut self, bytes: usize) -> Self {
         self.authenticator.most_token_bytes = bytes;
+        self
+    }
+
+    /// Refuses tokens that were withdrawn. Asked for every token on every request. Default: none, because a token of a few
+    /// minutes is often withdrawn soon enough by its own expiry.
+    #[must_use]
+    pub fn revocations(mut self, revocations: impl Revocations) -> Self {
+        self.authenticator.revocations = Some(Arc::new(revocations));
         self
     }
 

@@ -16,6 +16,7 @@ mod jwt;
 mod optional;
 mod refusal;
 mod scope;
+mod token_age;
 
 #[cfg(all(feature = "api-key", feature = "jwt"))]
 pub use any_of::AnyOfLayer;
@@ -31,3 +32,4 @@ pub use jwt::JwtLayer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use optional::OptionalLayer;
 pub use scope::ScopeLayer;
+pub use token_age::TokenAgeLayer;
