@@ -79,7 +79,7 @@
 //!
 //! # Minimum Rust version
 //!
-//! 1.88 for the default features. Raising it is a minor version.
+//! 1.88, for the default features.
 //!
 //! # What it does not do
 //!

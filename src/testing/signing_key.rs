@@ -87,7 +87,10 @@ impl SigningKey {
         };
         if let Some(members) = jwk.as_object_mut() {
             let (kid, alg) = (self.kid.as_str(), self.algorithm.as_str());
-            members.extend([("kid", kid), ("alg", alg), ("use", "sig")].map(|(name, value)| (name.to_owned(), value.into())));
+            members.extend(
+                [("kid", kid), ("alg", alg), ("use", "sig")]
+                    .map(|(name, value)| (name.to_owned(), value.into())),
+            );
         }
         jwk
     }
