@@ -53,11 +53,12 @@
 //!
 //! - Layers: [`ApiKeyLayer`], [`JwtLayer`], [`AnyOfLayer`], [`OptionalLayer`], [`ScopeLayer`]. Their services and what those
 //!   return: [`Authenticate`], [`Authorize`], [`ResponseFuture`], [`ResponseBody`].
-//! - The caller: [`Principal`], [`Identity`], [`Method`], [`Actor`], [`Claims`].
+//! - The caller: [`Principal`], [`Identity`], [`Method`], [`Actor`], [`Authentication`], [`AuthorizationDetail`],
+//!   [`InvalidDetail`], [`Claims`].
 //! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`].
 //! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`], [`KeyStore`],
 //!   [`MemoryKeyStore`], [`MintError`].
-//! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`Algorithm`].
+//! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`].
 //! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`]; the HTTP client behind
 //!   them: [`Fetch`], [`HttpFetch`].
 //! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
@@ -84,8 +85,8 @@
 //! # What it does not do
 //!
 //! It does not terminate TLS, log anybody in, or issue tokens. There is no introspection of opaque tokens yet, no
-//! revocation before a token expires, no DPoP or mutual TLS, and no rate limit. A credential in the query string, a form or a
-//! cookie is not read.
+//! revocation before a token expires, and no rate limit. There is no DPoP or mutual TLS either, so a token that is bound to a
+//! key is refused. A credential in the query string, a form or a cookie is not read.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
