@@ -1,6 +1,101 @@
-//! Tower layers for resource servers.
+//! Tower layers for resource servers: the HTTP and gRPC services that receive credentials and must decide who is calling
+//! and what they may do.
+//!
+//! A service stacks these layers on an axum `Router`, a hyper service or a tonic server, configures them in code, and reads
+//! one typed [`Principal`] out of the request, whether the caller came with an API key or with a JWT access token.
+//!
+//! # A first example: tokens of one issuer, a scope for each route
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_resource_server::{ConfigError, Issuer, JwtLayer, Principal, Scope, ScopeLayer};
+//!
+//! const READ: Scope = Scope::from_static("orders:read");   // a malformed word does not build
+//!
+//! async fn list(caller: Principal) -> String {
+//!     format!("orders of {:?}", caller.identity())
+//! }
+//!
+//! fn app() -> Result<Router, ConfigError> {
+//!     // Keys are found by discovery, at the first request or in `issuer.warm_up().await`; building opens no socket.
+//!     let issuer = Issuer::builder("https://login.example.com/").audience("https://api.example.com").build()?;
+//!     Ok(Router::new()
+//!         .route("/orders", get(list).layer(ScopeLayer::all([READ])))
+//!         .layer(JwtLayer::new(issuer)))
+//! }
+//! # app().unwrap();
+//! ```
+//!
+//! Whoever presents nothing gets 401 with a challenge; two credentials or an unreadable header, 400; a token that is not
+//! valid here, 401; one without the scope, 403 that names it; and 503 with `Retry-After` while the issuer's keys cannot be
+//! had. A `POST` over HTTP/2 with a gRPC content type gets the same decisions as a gRPC status.
+//!
+//! # Eleven situations
+//!
+//! | you want | you take |
+//! |---|---|
+//! | API keys | [`ApiKeyLayer`] over a [`KeyStore`]; [`MemoryKeyStore`] to begin with |
+//! | JWTs of one issuer, its keys found by discovery | [`JwtLayer`] with an [`Issuer`] |
+//! | JWTs of several issuers, each limited to scopes of its own | [`TrustedIssuers`], [`IssuerBuilder::accepted_scopes`] |
+//! | either of the two | [`JwtLayer::or`], [`ApiKeyLayer::or`] |
+//! | a scope for each route | [`ScopeLayer`], [`Requirement`] |
+//! | anonymous callers too | [`JwtLayer::optional`], and `Option<Principal>` in the handler |
+//! | claims of your own, as a type | [`IssuerBuilder::claims`], and [`Claims`] in the handler |
+//! | the same in tonic | the same layers; [`Principal`] from `request.extensions()` |
+//! | keys in a store of your own | [`KeyStore`]: one `async fn` |
+//! | tests without a server | [`testing::TestIssuer`], [`testing::TestClock`], [`testing::PrincipalBuilder`] |
+//! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
+//!
+//! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
+//! [API keys](guide::api_keys), [logs and metrics](guide::telemetry), and [testing](guide::testing).
+//!
+//! # What is where
+//!
+//! - Layers: [`ApiKeyLayer`], [`JwtLayer`], [`AnyOfLayer`], [`OptionalLayer`], [`ScopeLayer`]. Their services and what those
+//!   return: [`Authenticate`], [`Authorize`], [`ResponseFuture`], [`ResponseBody`].
+//! - The caller: [`Principal`], [`Identity`], [`Method`], [`Actor`], [`Authentication`], [`AuthorizationDetail`],
+//!   [`InvalidDetail`], [`Claims`].
+//! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`].
+//! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`], [`KeyStore`],
+//!   [`MemoryKeyStore`], [`MintError`].
+//! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`].
+//! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`]; the HTTP client behind
+//!   them: [`Fetch`], [`HttpFetch`].
+//! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
+//! - Values: [`Secret`], [`Realm`], and [`Clock`], which tells all of this the time.
+//!
+//! # Features
+//!
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `api-key` | yes | [`ApiKeyLayer`] and all about API keys |
+//! | `jwt` | yes | [`JwtLayer`], [`Issuer`], [`FixedKeys`]; aws-lc-rs, which is built with a C compiler |
+//! | `remote` | yes | [`RemoteKeys`], [`CachedKeys`]; tokio, and reqwest with rustls. Turns `jwt` on |
+//! | `axum` | no | [`Principal`] and [`Claims`] as extractors, [`Rejection`] as a response, for axum 0.8 |
+//! | `tracing` | no | an event for each refusal and each fetch of keys |
+//! | `metrics` | no | counters through the `metrics` facade |
+//! | `testing` | no | [`testing`]: for your tests, never for production. Turns `api-key` and `jwt` on; brings axum |
+//!
+//! Features add names; none changes how a request is judged.
+//!
+//! # Minimum Rust version
+//!
+//! 1.88, for the default features.
+//!
+//! # What it does not do
+//!
+//! It does not terminate TLS, log anybody in, or issue tokens. There is no introspection of opaque tokens yet, no
+//! revocation before a token expires, and no rate limit. There is no DPoP or mutual TLS either, so a token that is bound to a
+//! key is refused. A credential in the query string, a form or a cookie is not read.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(all(feature = "remote", feature = "axum", feature = "testing")),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "the crate page names what every feature brings, and this build lacks some of it"
+    )
+)]
 #![cfg_attr(
     not(all(feature = "api-key", feature = "jwt", feature = "remote", feature = "axum")),
     allow(
@@ -31,6 +126,9 @@ mod jwt;
 mod layer;
 #[cfg(feature = "jwt")]
 mod revocation;
+// The chapters use every feature, and are seen by nobody but rustdoc.
+#[cfg(all(any(doc, doctest), feature = "remote", feature = "axum", feature = "testing"))]
+pub mod guide;
 #[cfg(feature = "api-key")]
 mod store;
 #[cfg(feature = "testing")]
@@ -68,3 +166,7 @@ pub use scope::{InvalidScope, Requirement, Scope, ScopeSet};
 pub use secret::Secret;
 #[cfg(feature = "api-key")]
 pub use store::MemoryKeyStore;
+
+#[cfg(all(doctest, feature = "remote", feature = "axum", feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

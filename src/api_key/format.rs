@@ -150,7 +150,7 @@ mod tests {
             let mut carry = ALPHABET.iter().position(|letter| letter == digit).unwrap();
             for byte in number.iter_mut().rev() {
                 let value = usize::from(*byte) * 62 + carry;
-                *byte = (value % 256) as u8;
+                *byte = u8::try_from(value % 256).unwrap();
                 carry = value / 256;
             }
             number

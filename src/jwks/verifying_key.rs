@@ -173,7 +173,8 @@ enum Parsed {
         key: ParsedPublicKey,
         signature_bytes: Option<usize>,
     },
-    Secret(hmac::Key),
+    /// Boxed, since it is many times larger than a public key and a set holds mostly those.
+    Secret(Box<hmac::Key>),
 }
 
 impl VerifyingKey {
@@ -189,7 +190,7 @@ impl VerifyingKey {
                 if secret.expose().len() < algorithm.shortest_secret() {
                     return Err(KeyFlaw::ShortSecret);
                 }
-                Parsed::Secret(hmac::Key::new(hash, secret.expose()))
+                Parsed::Secret(Box::new(hmac::Key::new(hash, secret.expose())))
             }
         };
         Ok(Self { algorithm, parsed })

@@ -277,6 +277,10 @@ impl Settings {
 }
 
 #[cfg(feature = "remote")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "without the feature there are none, and both have one caller"
+)]
 fn default_keys(issuer: &str) -> Option<Keys> {
     Some(crate::jwks::RemoteKeys::discover(issuer).into())
 }

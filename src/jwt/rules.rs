@@ -26,8 +26,8 @@ impl Audience {
 pub(super) fn audience(claims: &Claims<'_>, mine: &Audience) -> Result<(), AuthError> {
     let names_us = match mine {
         Audience::Named(names) => {
-            let audience = claims.aud.as_ref().ok_or(AuthError::ClaimMissing("aud"))?;
-            audience.iter().any(|name| names.iter().any(|one| **one == *name))
+            let meant = claims.aud.as_ref().ok_or(AuthError::ClaimMissing("aud"))?;
+            meant.iter().any(|name| names.iter().any(|one| **one == *name))
         }
         Audience::Clients(clients) => {
             let client = claims

@@ -39,15 +39,14 @@ impl Tenants {
 /// What is wrong with an issuer's name and its tenants together.
 pub(super) fn check(name: &str, tenants: Option<&Tenants>, problems: &mut Problems) {
     match (name.matches(PLACEHOLDER).count(), tenants) {
-        (0, None) => {}
         (0, Some(_)) => problems.add(
             "tenants",
             format!("{name:?} has no {PLACEHOLDER} to put them into"),
         ),
         (1, Some(Tenants::Listed(tenants))) if tenants.is_empty() => {
-            problems.add("tenants", "none is trusted")
+            problems.add("tenants", "none is trusted");
         }
-        (1, Some(_)) => {}
+        (0, None) | (1, Some(_)) => {}
         (1, None) => problems.add(
             "tenants",
             format!("{name:?} is for many, and which are trusted is not said"),

@@ -85,12 +85,12 @@ impl SigningKey {
                 json!({"kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key().as_ref())})
             }
         };
-        for (name, value) in [
-            ("kid", self.kid.as_str()),
-            ("alg", self.algorithm.as_str()),
-            ("use", "sig"),
-        ] {
-            jwk[name] = value.into();
+        if let Some(members) = jwk.as_object_mut() {
+            let (kid, alg) = (self.kid.as_str(), self.algorithm.as_str());
+            members.extend(
+                [("kid", kid), ("alg", alg), ("use", "sig")]
+                    .map(|(name, value)| (name.to_owned(), value.into())),
+            );
         }
         jwk
     }

@@ -1,6 +1,15 @@
 //! The one integration-test binary. Each file is a subject; each test is a sentence about behaviour that a user of the
 //! crate can see.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops where it stands, and may tell what it measured"
+)]
+
 mod support;
 
 mod allocations;

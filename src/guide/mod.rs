@@ -1,0 +1,19 @@
+//! Chapters about what no single type can tell. They hold no code of the crate; their examples are run as tests.
+
+#[doc = include_str!("wiring.md")]
+pub mod wiring {}
+
+#[doc = include_str!("transport.md")]
+pub mod transport {}
+
+#[doc = include_str!("cors.md")]
+pub mod cors {}
+
+#[doc = include_str!("api-keys.md")]
+pub mod api_keys {}
+
+#[doc = include_str!("telemetry.md")]
+pub mod telemetry {}
+
+#[doc = include_str!("testing.md")]
+pub mod testing {}
