@@ -62,9 +62,9 @@ impl Gate {
         let credential = match self.authenticator.find(&head) {
             Presented::One(credential) => credential,
             Presented::None if self.optional => return Decision::Anonymous,
-            Presented::None => return self.refuse(AuthError::CredentialMissing),
-            Presented::Malformed(error) => return self.refuse(error),
-            Presented::Twice => return self.refuse(AuthError::CredentialRepeated),
+            Presented::None => return self.refuse(AuthError::CredentialMissing, None),
+            Presented::Malformed(flaw) => return self.refuse(flaw.error, flaw.scheme),
+            Presented::Twice => return self.refuse(AuthError::CredentialRepeated, None),
         };
         let verdict = self.authenticator.judge(&credential, &head);
         let method = self.authenticator.method_of(&credential);
@@ -78,8 +78,8 @@ impl Gate {
         )
     }
 
-    fn refuse(&self, error: AuthError) -> Decision {
-        let refusal = Refusal::at_door(error, &self.door, None);
+    fn refuse(&self, error: AuthError, tried: Option<Scheme>) -> Decision {
+        let refusal = Refusal::at_door(error, &self.door, tried);
         telemetry::refused(&refusal, None);
         Decision::Refused(refusal.rejection)
     }
