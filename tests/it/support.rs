@@ -1,5 +1,7 @@
 //! What the tests share: a service to protect, a way to call it, and the answer in a form that is easy to compare.
 
+use std::convert::Infallible;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -9,7 +11,10 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_resource_server::testing::TestIssuer;
-use tower_resource_server::{Principal, Rejection, Scope};
+use tower_resource_server::{
+    ApiKeyRecord, ApiKeyRecordBuilder, KeyDigest, KeySet, KeySource, KeyStore, MemoryKeyStore, Principal,
+    Rejection, Scope,
+};
 
 pub(crate) const ISSUER: &str = "https://idp.test";
 pub(crate) const API: &str = "https://api.test";
@@ -94,5 +99,54 @@ pub(crate) async fn call(app: &Router, request: Request) -> Answer {
         headers: parts.headers,
         rejection: parts.extensions.get::<Rejection>().cloned(),
         body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
+
+/// A key that [`store`] knows: of the owner `robot`, with the scope [`READ`].
+pub(crate) const KEY: &str = "key-of-the-robot";
+
+pub(crate) fn record(key: &str) -> ApiKeyRecordBuilder {
+    ApiKeyRecord::builder("key_1", "robot", KeyDigest::of(key)).scopes([READ])
+}
+
+pub(crate) fn store() -> MemoryKeyStore {
+    MemoryKeyStore::from_iter([record(KEY).build()])
+}
+
+/// A store that never answers at once: the layer has to wait for it.
+#[derive(Debug)]
+pub(crate) struct Slow(pub(crate) MemoryKeyStore);
+
+impl KeyStore for Slow {
+    type Error = Infallible;
+
+    async fn find(&self, key: &KeyDigest) -> Result<Option<ApiKeyRecord>, Infallible> {
+        tokio::task::yield_now().await;
+        self.0.find(key).await
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the database is down")]
+pub(crate) struct Down;
+
+/// A store that is out of order.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl KeyStore for Broken {
+    type Error = Down;
+
+    async fn find(&self, _: &KeyDigest) -> Result<Option<ApiKeyRecord>, Down> {
+        Err(Down)
+    }
+}
+
+/// A source of keys that is out of order.
+impl KeySource for Broken {
+    type Error = Down;
+
+    async fn load(&self) -> Result<KeySet, Down> {
+        Err(Down)
     }
 }
