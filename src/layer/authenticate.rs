@@ -187,7 +187,11 @@ where
         };
         match admitted {
             Ok(()) => ResponseFuture::calling(self.inner.call(request), language, private),
-            Err(rejection) => ResponseFuture::refused(rejection, language, private),
+            Err(rejection) => {
+                // It will not be called, so what it holds for the call, such as a place in a queue, is given back.
+                drop(self.take_ready());
+                ResponseFuture::refused(rejection, language, private)
+            }
         }
     }
 }
