@@ -1,5 +1,10 @@
 //! A token's claims as a type of the user's.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops where it stands"
+)]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;

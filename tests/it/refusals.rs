@@ -1,5 +1,10 @@
 //! What a refused client is told: status, challenges, headers and body, to the letter.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops where it stands"
+)]
+
 use std::time::Duration;
 
 use axum::extract::Request;

@@ -1,5 +1,10 @@
 //! A canary in every secret, and everything that is printed searched for it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops where it stands"
+)]
+
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -59,8 +64,8 @@ fn hmac_issuer() -> Issuer {
         .unwrap()
 }
 
-/// What a stranger sends: header values with the canary in them, and the reason why they are refused.
-fn bad_requests(idp: &TestIssuer) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
+/// Tokens with the canary in them, and the reason why each is refused.
+fn bad_tokens(idp: &TestIssuer) -> Vec<(&'static str, String)> {
     let token = || {
         let canary = idp
             .token()
@@ -71,7 +76,7 @@ fn bad_requests(idp: &TestIssuer) -> Vec<(&'static str, Vec<(&'static str, Strin
     let signed = token().sign();
     let (input, _) = signed.rsplit_once('.').unwrap();
     let stranger = TestIssuer::new("https://stranger.test", API);
-    let tokens = [
+    vec![
         ("token_malformed", format!("{CANARY}.{CANARY}.{CANARY}=")),
         ("token_malformed", format!("{CANARY}..{CANARY}")),
         ("header_malformed", format!("{CANARY}.{CANARY}.{CANARY}")),
@@ -129,6 +134,12 @@ fn bad_requests(idp: &TestIssuer) -> Vec<(&'static str, Vec<(&'static str, Strin
         ("claims_undecodable", token().claim("desk", CANARY).sign()),
         ("claims_undecodable", token().sign()),
         ("token_too_long", format!("{}.a.b", CANARY.repeat(600))),
+    ]
+}
+
+/// What is no token at all in the place of one, and the reason why each is refused.
+fn bad_keys() -> Vec<(&'static str, String)> {
+    vec![
         ("api_key_unknown", key("unknown")),
         ("api_key_revoked", key("revoked")),
         ("api_key_expired", key("expired")),
@@ -136,9 +147,14 @@ fn bad_requests(idp: &TestIssuer) -> Vec<(&'static str, Vec<(&'static str, Strin
         ("api_key_malformed", CANARY.repeat(17)),
         ("header_unreadable", format!("{CANARY} {CANARY}")),
         ("header_unreadable", format!("{CANARY}\"{CANARY}")),
-    ];
-    let bearer = tokens
+    ]
+}
+
+/// What a stranger sends: header values with the canary in them, and the reason why they are refused.
+fn bad_requests(idp: &TestIssuer) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
+    let bearer = bad_tokens(idp)
         .into_iter()
+        .chain(bad_keys())
         .map(|(reason, value)| (reason, vec![("authorization", format!("Bearer {value}"))]));
     let others = [
         ("api_key_unknown", vec![("x-api-key", key("unknown"))]),
@@ -364,7 +380,8 @@ fn told(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes
         .map(|error| format!("{error} {error:?} {error:#?}\n"))
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! The layers as Tower services.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on stops where it stands"
+)]
+
 use std::convert::Infallible;
 use std::future::{pending, ready};
 use std::pin::{Pin, pin};

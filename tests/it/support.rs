@@ -1,5 +1,11 @@
 //! What the tests share: a service to protect, a way to call it, and the answer in a form that is easy to compare.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on stops where it stands"
+)]
+
 use std::convert::Infallible;
 
 use axum::Router;

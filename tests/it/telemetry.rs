@@ -1,5 +1,11 @@
 //! What operators see: events, counters, and their names.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on stops where it stands"
+)]
+
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
