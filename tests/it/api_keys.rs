@@ -19,7 +19,7 @@ use tower_resource_server::{
     ApiKeyFormat, ApiKeyLayer, ApiKeyRecord, Clock, KeyDigest, KeyStore, MemoryKeyStore, MintedKey, Secret,
 };
 
-use crate::support::{Answer, Broken, KEY, Slow, call, record, request, store, whoami};
+use crate::support::{Answer, Broken, Down, KEY, Slow, call, record, request, store, whoami};
 
 async fn with_key(app: &Router, key: &str) -> Answer {
     call(app, request(&[("x-api-key", key)])).await
@@ -80,6 +80,31 @@ async fn a_store_out_of_order_is_503() {
         (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
     );
     assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+/// Fails at once.
+#[derive(Debug)]
+struct BrokenNow;
+
+impl KeyStore for BrokenNow {
+    type Error = Down;
+
+    async fn find(&self, _: &KeyDigest) -> Result<Option<ApiKeyRecord>, Down> {
+        unreachable!("find_now has answered")
+    }
+
+    fn find_now(&self, _: &KeyDigest) -> Option<Result<Option<ApiKeyRecord>, Down>> {
+        Some(Err(Down))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_at_once_is_503_too_and_not_asked_again() {
+    let answer = with_key(&whoami().layer(ApiKeyLayer::new(BrokenNow)), KEY).await;
+    assert_eq!(
+        (answer.status, answer.reason()),
+        (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")
+    );
 }
 
 #[tokio::test]

@@ -76,6 +76,25 @@ async fn two_credentials_are_refused_whatever_they_are_worth() {
 }
 
 #[tokio::test]
+async fn a_moved_token_beside_a_key_is_two_credentials() {
+    let idp = idp();
+    let token = idp.token().sign();
+    let jwt = JwtLayer::new(idp.issuer()).header(http::HeaderName::from_static("x-moved"));
+    let key = ApiKeyLayer::new(store());
+    for layer in [jwt.clone().or(key.clone()), key.or(jwt)] {
+        let app = whoami().layer(layer);
+        let bearer_key = format!("Bearer {KEY}");
+        for other in [("x-api-key", KEY), ("authorization", bearer_key.as_str())] {
+            let answer = call(&app, request(&[("x-moved", &token), other])).await;
+            assert_refused(&answer, 400, "credential_repeated");
+            assert_eq!(call(&app, request(&[other])).await.json()["subject"], "robot");
+        }
+        let answer = call(&app, request(&[("x-moved", &token)])).await;
+        assert_eq!(answer.json()["method"], "jwt");
+    }
+}
+
+#[tokio::test]
 async fn a_bearer_value_with_exactly_two_dots_is_a_token_and_any_other_a_key() {
     let idp = idp();
     for layer in both_orders(&idp) {

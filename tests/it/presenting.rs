@@ -410,6 +410,16 @@ async fn a_key_beside_basic_authorization_is_accepted() {
 }
 
 #[tokio::test]
+async fn where_only_tokens_count_a_key_is_neither_a_credential_nor_a_second_one() {
+    let idp = idp();
+    let answer = call(&tokens(&idp), request(&[("x-api-key", KEY)])).await;
+    assert_refused(&answer, 401, "credential_missing");
+    let value = format!("Bearer {}", idp.token().sign());
+    let both = request(&[("x-api-key", KEY), ("authorization", &value)]);
+    assert_token_accepted(&call(&tokens(&idp), both).await);
+}
+
+#[tokio::test]
 async fn a_key_header_of_ones_own_takes_the_place_of_the_usual_one() {
     let layer = ApiKeyLayer::new(store()).header(HeaderName::from_static("x-token"));
     let app = whoami().layer(layer);

@@ -258,6 +258,25 @@ retry-after: 1
 }
 
 #[tokio::test]
+async fn the_time_to_wait_is_told_in_whole_seconds_rounded_up() {
+    let idp = idp();
+    let app = whoami().layer(without_keys(&idp));
+    let token = idp.token().sign();
+    for (passed, told, exactly) in [
+        (0, "1", 1000),
+        (1000, "2", 2000),
+        (500, "2", 1500),
+        (499, "2", 1001),
+    ] {
+        idp.clock().advance(Duration::from_millis(passed));
+        let answer = call(&app, bearer(&token)).await;
+        assert_eq!(answer.header("retry-after"), Some(told));
+        let rejection = answer.rejection.unwrap();
+        assert_eq!(rejection.retry_after(), Some(Duration::from_millis(exactly)));
+    }
+}
+
+#[tokio::test]
 async fn a_store_out_of_reach_is_503_and_no_fault_of_the_key() {
     let app = whoami().layer(ApiKeyLayer::new(Broken));
     assert_eq!(
