@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
-use super::{Credential, Presented, authorization, single_value, text_of};
+use super::{Credential, Flaw, Presented, authorization, single_value, text_of};
 use crate::challenge::Scheme;
 
 /// Reads an API key. A key in both places is two credentials, even if it is the same.
@@ -42,7 +42,10 @@ impl ApiKeyReader {
         match single_value(headers, &self.header) {
             Ok(Some(value)) => match text_of(value, |byte| byte.is_ascii_graphic()) {
                 Ok(key) => Presented::One(Credential::new(key, self.header.clone(), Scheme::ApiKey)),
-                Err(error) => Presented::Malformed(error),
+                Err(error) => Presented::Malformed(Flaw {
+                    error,
+                    scheme: Some(Scheme::ApiKey),
+                }),
             },
             Ok(None) => Presented::None,
             Err(twice) => twice,

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-use super::{Credential, Presented, single_value, token68};
+use super::{Credential, Flaw, Presented, single_value, token68};
 use crate::challenge::Scheme;
 use crate::error::AuthError;
 
@@ -17,38 +17,35 @@ pub(super) fn read<'r>(headers: &'r HeaderMap, schemes: &[Scheme]) -> Presented<
     match split(value, schemes) {
         Ok(Some((scheme, value))) => Presented::One(Credential::new(value, AUTHORIZATION, scheme)),
         Ok(None) => Presented::None,
-        Err(error) => Presented::Malformed(error),
+        Err(flaw) => Presented::Malformed(flaw),
     }
 }
 
-/// Splits `scheme 1*SP token68`; `None` for a scheme that is not among `schemes`. Schemes are compared without case.
-pub(super) fn split<'r>(value: &'r [u8], schemes: &[Scheme]) -> Result<Option<(Scheme, &'r str)>, AuthError> {
+/// Splits `scheme 1*SP token68`; `None` for a scheme that is not among `schemes`. Schemes are compared without case, and
+/// end at a space whether they are known or not: `Basic,abc` is no credential of another kind, it is garbage.
+pub(super) fn split<'r>(value: &'r [u8], schemes: &[Scheme]) -> Result<Option<(Scheme, &'r str)>, Flaw> {
     let end = value
         .iter()
         .position(|byte| !is_tchar(*byte))
         .unwrap_or(value.len());
     let (word, rest) = value.split_at(end);
-    if word.is_empty() {
-        return Err(if value.is_empty() {
-            AuthError::CredentialEmpty
-        } else {
-            AuthError::HeaderUnreadable
-        });
-    }
-    let Some(scheme) = schemes
+    let scheme = schemes
         .iter()
         .find(|scheme| word.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
-    else {
+        .copied();
+    let flaw = |error| Flaw { error, scheme };
+    if value.is_empty() {
+        return Err(flaw(AuthError::CredentialEmpty));
+    }
+    if word.is_empty() || !matches!(rest, [] | [b' ', ..]) {
+        return Err(flaw(AuthError::HeaderUnreadable));
+    }
+    let Some(scheme) = scheme else {
         return Ok(None);
     };
-    if rest.is_empty() {
-        return Err(AuthError::CredentialEmpty);
-    }
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-    if spaces == 0 {
-        return Err(AuthError::HeaderUnreadable);
-    }
-    token68(rest.split_at(spaces).1).map(|value| Some((*scheme, value)))
+    let value = token68(rest.split_at(spaces).1).map_err(flaw)?;
+    Ok(Some((scheme, value)))
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
-use super::{Credential, Presented, authorization, single_value, token68};
+use super::{Credential, Flaw, Presented, authorization, single_value, token68};
 use crate::challenge::Scheme;
 use crate::error::AuthError;
 
@@ -35,7 +35,10 @@ impl BearerReader {
         match single_value(headers, &self.header) {
             Ok(Some(value)) => match moved_token(value) {
                 Ok(token) => Presented::One(Credential::new(token, self.header.clone(), Scheme::Bearer)),
-                Err(error) => Presented::Malformed(error),
+                Err(error) => Presented::Malformed(Flaw {
+                    error,
+                    scheme: Some(Scheme::Bearer),
+                }),
             },
             Ok(None) => Presented::None,
             Err(twice) => twice,
@@ -45,10 +48,11 @@ impl BearerReader {
 
 /// A proxy writes the bare token or the whole `Bearer …`; a token has no space, so the two cannot be confused.
 fn moved_token(value: &[u8]) -> Result<&str, AuthError> {
-    if !value.contains(&b' ') {
+    if !value.contains(&b' ') && !value.eq_ignore_ascii_case(b"Bearer") {
         return token68(value);
     }
-    authorization::split(value, &[Scheme::Bearer])?
+    authorization::split(value, &[Scheme::Bearer])
+        .map_err(|flaw| flaw.error)?
         .map(|(_, token)| token)
         .ok_or(AuthError::HeaderUnreadable)
 }

@@ -46,13 +46,14 @@ impl<'r> Credential<'r> {
         }
     }
 
-    /// Whether this is a bearer value of three parts: a compact JWS, if it is anything.
+    /// Whether the value has three parts: a compact JWS, if it is anything.
     pub(crate) fn has_jwt_shape(&self) -> bool {
-        self.scheme == Scheme::Bearer && self.value.bytes().filter(|byte| *byte == b'.').count() == 2
+        self.value.bytes().filter(|byte| *byte == b'.').count() == 2
     }
 
+    /// Whether it is the very same value, which another reader found: a header that holds a credential holds one.
     pub(crate) fn is_in_the_place_of(&self, other: &Self) -> bool {
-        self.header == other.header && self.scheme == other.scheme
+        self.header == other.header
     }
 }
 
@@ -71,8 +72,15 @@ pub(crate) enum Presented<'r> {
     None,
     One(Credential<'r>),
     /// There is something, and it cannot be read.
-    Malformed(AuthError),
+    Malformed(Flaw),
     Twice,
+}
+
+/// Why a credential cannot be read, and of which scheme it is, as far as that can be told.
+#[derive(Debug)]
+pub(crate) struct Flaw {
+    pub(crate) error: AuthError,
+    pub(crate) scheme: Option<Scheme>,
 }
 
 /// The one value of a header that must not be repeated: RFC 9110 section 5.3 lets nobody choose among several.

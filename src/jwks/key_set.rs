@@ -46,8 +46,8 @@ pub struct SkippedKey {
 #[non_exhaustive]
 pub enum KeySetError {
     /// Not a JSON object with an array `keys`.
-    #[error("the document is not a JSON Web Key Set")]
-    NotAKeySet(#[source] serde_json::Error),
+    #[error("the document is not a JSON Web Key Set: {0}")]
+    NotAKeySet(&'static str),
     /// More than 200 keys.
     #[error("the document holds {0} keys, more than 200")]
     TooManyKeys(usize),
@@ -78,7 +78,7 @@ pub(crate) enum Selection<'k> {
 impl KeySet {
     /// Reads a JSON Web Key Set (RFC 7517 section 5). At least one key in it must be usable.
     pub fn from_jwks(text: &str) -> Result<Self, KeySetError> {
-        let document: Document<'_> = serde_json::from_str(text).map_err(KeySetError::NotAKeySet)?;
+        let document: Document<'_> = serde_json::from_str(text).map_err(|error| not_a_key_set(&error))?;
         if document.keys.len() > MOST_KEYS {
             return Err(KeySetError::TooManyKeys(document.keys.len()));
         }
@@ -160,6 +160,14 @@ impl KeySet {
             None => set.only(&set.nameless, algorithm),
         }
     }
+}
+
+/// What is wrong with the document, without a piece of it: somebody may have given a secret instead.
+fn not_a_key_set(error: &serde_json::Error) -> KeySetError {
+    KeySetError::NotAKeySet(match error.classify() {
+        serde_json::error::Category::Data => "it is not an object with one array `keys`",
+        _ => "it is not JSON",
+    })
 }
 
 impl Inner {

@@ -62,9 +62,9 @@ impl Gate {
         let credential = match self.authenticator.find(&head) {
             Presented::One(credential) => credential,
             Presented::None if self.optional => return Decision::Anonymous,
-            Presented::None => return self.refuse(AuthError::CredentialMissing),
-            Presented::Malformed(error) => return self.refuse(error),
-            Presented::Twice => return self.refuse(AuthError::CredentialRepeated),
+            Presented::None => return self.refuse(AuthError::CredentialMissing, None),
+            Presented::Malformed(flaw) => return self.refuse(flaw.error, flaw.scheme),
+            Presented::Twice => return self.refuse(AuthError::CredentialRepeated, None),
         };
         let verdict = self.authenticator.judge(&credential, &head);
         let method = self.authenticator.method_of(&credential);
@@ -78,8 +78,8 @@ impl Gate {
         )
     }
 
-    fn refuse(&self, error: AuthError) -> Decision {
-        let refusal = Refusal::at_door(error, &self.door, None);
+    fn refuse(&self, error: AuthError, tried: Option<Scheme>) -> Decision {
+        let refusal = Refusal::at_door(error, &self.door, tried);
         telemetry::refused(&refusal, None);
         Decision::Refused(refusal.rejection)
     }
@@ -187,7 +187,11 @@ where
         };
         match admitted {
             Ok(()) => ResponseFuture::calling(self.inner.call(request), language, private),
-            Err(rejection) => ResponseFuture::refused(rejection, language, private),
+            Err(rejection) => {
+                // It will not be called, so what it holds for the call, such as a place in a queue, is given back.
+                drop(self.take_ready());
+                ResponseFuture::refused(rejection, language, private)
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ impl<S> Authorize<S> {
 
 impl<S, B, R> Service<Request<B>> for Authorize<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -60,7 +60,11 @@ where
         let language = Language::of(&request);
         match self.check(request.extensions()) {
             Ok(()) => ResponseFuture::calling(self.inner.call(request), language, false),
-            Err(rejection) => ResponseFuture::refused(rejection, language, false),
+            Err(rejection) => {
+                // The ready service will not be called: what it holds for the call goes with it.
+                self.inner = self.inner.clone();
+                ResponseFuture::refused(rejection, language, false)
+            }
         }
     }
 }

@@ -1,5 +1,13 @@
 //! What the tests share: a service to protect, a way to call it, and the answer in a form that is easy to compare.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on stops where it stands"
+)]
+
+use std::convert::Infallible;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,7 +20,10 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::ServiceExt;
 use tower_resource_server::testing::TestIssuer;
-use tower_resource_server::{Principal, Rejection, Scope};
+use tower_resource_server::{
+    ApiKeyRecord, ApiKeyRecordBuilder, KeyDigest, KeySet, KeySource, KeyStore, MemoryKeyStore, Principal,
+    Rejection, Scope,
+};
 
 pub(crate) const ISSUER: &str = "https://idp.test";
 pub(crate) const API: &str = "https://api.test";
@@ -148,5 +159,54 @@ impl Health for HealthOf {
         _: tonic::Request<HealthCheckRequest>,
     ) -> Result<tonic::Response<Self::WatchStream>, tonic::Status> {
         Ok(tonic::Response::new(tonic::codegen::tokio_stream::empty()))
+    }
+}
+
+/// A key that [`store`] knows: of the owner `robot`, with the scope [`READ`].
+pub(crate) const KEY: &str = "key-of-the-robot";
+
+pub(crate) fn record(key: &str) -> ApiKeyRecordBuilder {
+    ApiKeyRecord::builder("key_1", "robot", KeyDigest::of(key)).scopes([READ])
+}
+
+pub(crate) fn store() -> MemoryKeyStore {
+    MemoryKeyStore::from_iter([record(KEY).build()])
+}
+
+/// A store that never answers at once: the layer has to wait for it.
+#[derive(Debug)]
+pub(crate) struct Slow(pub(crate) MemoryKeyStore);
+
+impl KeyStore for Slow {
+    type Error = Infallible;
+
+    async fn find(&self, key: &KeyDigest) -> Result<Option<ApiKeyRecord>, Infallible> {
+        tokio::task::yield_now().await;
+        self.0.find(key).await
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the database is down")]
+pub(crate) struct Down;
+
+/// A store that is out of order.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl KeyStore for Broken {
+    type Error = Down;
+
+    async fn find(&self, _: &KeyDigest) -> Result<Option<ApiKeyRecord>, Down> {
+        Err(Down)
+    }
+}
+
+/// A source of keys that is out of order.
+impl KeySource for Broken {
+    type Error = Down;
+
+    async fn load(&self) -> Result<KeySet, Down> {
+        Err(Down)
     }
 }
