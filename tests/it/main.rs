@@ -1,6 +1,7 @@
 //! The one integration-test binary. Each file is a subject; each test is a sentence about behaviour that a user of the
 //! crate can see.
 
+mod server;
 mod support;
 
 mod allocations;
