@@ -199,7 +199,7 @@ impl KeyProvider for Handle {
                 None => AuthError::SigningKeyUnknown,
             });
         }
-        state.next_for_unknown = now + cache.settings.cool_down;
+        state.next_for_unknown = now.saturating_add(cache.settings.cool_down);
         cache.wait(&mut state)
     }
 }
@@ -287,7 +287,7 @@ impl Cache {
         match result {
             Ok(set) => {
                 telemetry::keys_fetched(&self.issuer, set.len(), set.skipped().len());
-                let expires = now + self.settings.time_to_live;
+                let expires = now.saturating_add(self.settings.time_to_live);
                 self.installed.store(Some(Arc::new(Installed { set, expires })));
                 state.failure = None;
                 state.failures = 0;
@@ -300,7 +300,7 @@ impl Cache {
                 state.failures = state.failures.saturating_add(1);
                 state.failure = Some(Failure {
                     cause: chain(&*error).into(),
-                    next_attempt: now + pause,
+                    next_attempt: now.saturating_add(pause),
                 });
             }
         }
@@ -331,8 +331,10 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes.fold(error.to_string(), |text, cause| text + ": " + &cause.to_string())
 }
 
-/// A load under way. However it ends, also by a panic in the source or with its runtime, the cache is told and nobody
-/// waits on.
+/// A load under way. However it ends, also by a panic in the source or with its runtime, nobody waits on.
+///
+/// A runtime that goes says nothing about the issuer, so this is no failure, and the next use may load at once. It may also
+/// go while [`Cache::start`] hands the task over, with the cache's state locked: then nothing here may ask for that lock.
 struct Load {
     cache: Weak<Cache>,
     ended: watch::Sender<bool>,
@@ -347,11 +349,10 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        let result = self
-            .result
-            .take()
-            .unwrap_or_else(|| Err("the load was interrupted".into()));
-        if let Some(cache) = self.cache.upgrade() {
+        let panicked = std::thread::panicking().then(|| Err("the key source panicked".into()));
+        if let Some(result) = self.result.take().or(panicked)
+            && let Some(cache) = self.cache.upgrade()
+        {
             cache.finish(result);
         }
         self.ended.send_replace(true);
