@@ -175,9 +175,9 @@ impl KeyProvider for Handle {
         let mut state = cache.state();
         match &state.failure {
             Some(failure) if now < failure.next_attempt && !state.is_running() => {
-                Lookup::Refused(failure.tell(now))
+                Lookup::Refused(failure.tell(now, Duration::ZERO))
             }
-            _ => cache.wait(&mut state),
+            _ => cache.wait(&mut state, Duration::ZERO),
         }
     }
 
@@ -191,16 +191,18 @@ impl KeyProvider for Handle {
             return Lookup::Ready(installed.set.clone());
         }
         if state.is_running() {
-            return cache.wait(&mut state);
+            let next = state.next_for_unknown;
+            return cache.wait(&mut state, next);
         }
         if now < state.next_for_unknown {
             return Lookup::Refused(match &state.failure {
-                Some(failure) => failure.tell(now),
+                Some(failure) => failure.tell(now, state.next_for_unknown),
                 None => AuthError::SigningKeyUnknown,
             });
         }
-        state.next_for_unknown = now.saturating_add(cache.settings.cool_down);
-        cache.wait(&mut state)
+        let next = now.saturating_add(cache.settings.cool_down);
+        state.next_for_unknown = next;
+        cache.wait(&mut state, next)
     }
 }
 
@@ -220,8 +222,9 @@ impl Cache {
         }
     }
 
-    /// Joins the load that is under way, or starts one, and waits for its end.
-    fn wait(self: &Arc<Self>, state: &mut LoadState) -> Lookup {
+    /// Joins the load that is under way, or starts one, and waits for its end. If it fails, this caller's kind of request
+    /// causes no other before `next`.
+    fn wait(self: &Arc<Self>, state: &mut LoadState, next: Duration) -> Lookup {
         let running = match state.running.clone().filter(|_| state.is_running()) {
             Some(running) => running,
             None => match self.start(state) {
@@ -229,7 +232,7 @@ impl Cache {
                 Err(error) => return Lookup::Refused(error),
             },
         };
-        Lookup::Wait(Box::pin(Arc::clone(self).ended(running)))
+        Lookup::Wait(Box::pin(Arc::clone(self).ended(running, next)))
     }
 
     /// Starts a load as a task of its own, which no request owns. It keeps the source alive, and not the cache.
@@ -253,7 +256,11 @@ impl Cache {
         Ok(receiver)
     }
 
-    async fn ended(self: Arc<Self>, mut running: watch::Receiver<bool>) -> Result<KeySet, AuthError> {
+    async fn ended(
+        self: Arc<Self>,
+        mut running: watch::Receiver<bool>,
+        next: Duration,
+    ) -> Result<KeySet, AuthError> {
         let ended = running.wait_for(|ended| *ended);
         let in_time = tokio::time::timeout(self.settings.longest_wait, ended)
             .await
@@ -265,10 +272,10 @@ impl Cache {
                 cause,
                 next_attempt: now,
             }
-            .tell(now));
+            .tell(now, Duration::ZERO));
         }
         if let Some(failure) = &self.state().failure {
-            return Err(failure.tell(now));
+            return Err(failure.tell(now, next));
         }
         match &*self.installed.load() {
             Some(installed) => Ok(installed.set.clone()),
@@ -276,7 +283,7 @@ impl Cache {
                 cause: Arc::from("the load was interrupted"),
                 next_attempt: now,
             }
-            .tell(now)),
+            .tell(now, Duration::ZERO)),
         }
     }
 
@@ -317,8 +324,10 @@ impl LoadState {
 }
 
 impl Failure {
-    fn tell(&self, now: Duration) -> AuthError {
-        let retry_after = self.next_attempt.saturating_sub(now).max(FIRST_RETRY);
+    /// `next`: no load for this caller before that time, even if the pause after the failure is over.
+    fn tell(&self, now: Duration, next: Duration) -> AuthError {
+        let next = self.next_attempt.max(next);
+        let retry_after = next.saturating_sub(now).max(FIRST_RETRY);
         AuthError::KeysUnavailable {
             retry_after,
             source: Box::new(Told(Arc::clone(&self.cause))),
