@@ -1,6 +1,14 @@
 //! The one integration-test binary. Each file is a subject; each test is a sentence about behaviour that a user of the
 //! crate can see.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands, also in a helper"
+)]
+
 mod server;
 mod support;
 

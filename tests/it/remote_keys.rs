@@ -28,6 +28,7 @@ const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const PATIENT: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(600);
 const COOL_DOWN: Duration = Duration::from_secs(30);
+const INSTANT: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn app(issuer: &Issuer) -> Router {
@@ -615,7 +616,7 @@ async fn keys_are_used_for_ten_minutes() {
     let world = World::new();
     let app = world.app();
     assert_eq!(reason(&app, &world.idp.token().sign()).await, "ok");
-    world.idp.clock().advance(TTL - Duration::from_millis(1));
+    world.idp.clock().advance(TTL.saturating_sub(INSTANT));
     assert_eq!(reason(&app, &world.idp.token().sign()).await, "ok");
     // An unknown key would wait for a refresh that had begun, and fetches once itself.
     assert_eq!(
@@ -694,11 +695,11 @@ async fn a_failing_refresh_keeps_the_keys_and_is_tried_again_later() {
             assert_eq!(reason(&app, &idp.token().sign()).await, "ok");
         }
         assert_eq!(source.loads(), loads);
-        idp.clock().advance(SECOND * pause - Duration::from_millis(1));
+        idp.clock().advance((SECOND * pause).saturating_sub(INSTANT));
         assert_eq!(reason(&app, &idp.token().sign()).await, "ok");
         tokio::task::yield_now().await;
         assert_eq!(source.loads(), loads, "{pause}");
-        idp.clock().advance(Duration::from_millis(1));
+        idp.clock().advance(INSTANT);
     }
 }
 
@@ -807,10 +808,10 @@ async fn junk_is_worth_one_fetch_in_a_cool_down() {
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         }
         assert_eq!(source.loads(), expected);
-        idp.clock().advance(COOL_DOWN - Duration::from_millis(1));
+        idp.clock().advance(COOL_DOWN.saturating_sub(INSTANT));
         let reason = reason(&app, &token_with_kid(&idp, "junk")).await;
         assert_eq!((reason, source.loads()), ("signing_key_unknown", expected));
-        idp.clock().advance(Duration::from_millis(1));
+        idp.clock().advance(INSTANT);
     }
 }
 
@@ -821,7 +822,7 @@ async fn junk_does_not_stop_honest_requests_or_the_refresh() {
     let app = app_of(cached(&source), &idp);
     let old = idp.token().expires_in(TTL * 2).sign();
     assert_eq!(reason(&app, &old).await, "ok");
-    idp.clock().advance(TTL - SECOND);
+    idp.clock().advance(TTL.saturating_sub(SECOND));
     source.then(Next::Fail);
     assert_unavailable(&call(&app, bearer(&token_with_kid(&idp, "junk"))).await);
     assert_eq!(source.loads(), 2);
@@ -901,11 +902,11 @@ async fn without_any_keys_the_answer_is_503_and_attempts_become_rarer() {
         loads += 1;
         assert_eq!(source.loads(), loads);
         idp.clock()
-            .advance(SECOND * u32::try_from(pause).unwrap() - Duration::from_millis(1));
+            .advance(Duration::from_secs(pause).saturating_sub(INSTANT));
         let answer = call(&app, bearer(&token)).await;
         assert_eq!(assert_unavailable(&answer), 1);
         assert_eq!(source.loads(), loads);
-        idp.clock().advance(Duration::from_millis(1));
+        idp.clock().advance(INSTANT);
     }
     source.publish(&idp);
     assert_eq!(reason(&app, &token).await, "ok");
@@ -920,7 +921,7 @@ async fn after_a_recovery_the_pauses_begin_anew() {
     for pause in [1, 2, 4] {
         let answer = call(&app, bearer(&idp.token().sign())).await;
         assert_eq!(assert_unavailable(&answer), pause);
-        idp.clock().advance(SECOND * u32::try_from(pause).unwrap());
+        idp.clock().advance(Duration::from_secs(pause));
     }
     source.publish(&idp);
     assert_eq!(reason(&app, &idp.token().sign()).await, "ok");
@@ -1167,10 +1168,13 @@ async fn a_source_of_ones_own_gives_the_keys() {
     assert_eq!(reason(&app_of(keys, &idp), &idp.token().sign()).await, "ok");
 }
 
+type Seen = Arc<Mutex<Vec<Request<()>>>>;
+type Answered = Result<Response<Bytes>, FetchError>;
+
 /// A client without a network.
 struct OwnClient {
-    seen: Arc<Mutex<Vec<Request<()>>>>,
-    answer: fn(&str) -> Result<Response<Bytes>, FetchError>,
+    seen: Seen,
+    answer: fn(&str) -> Answered,
     jwks: String,
 }
 
@@ -1181,10 +1185,7 @@ impl Fetch for OwnClient {
     }
 }
 
-fn own_client(
-    idp: &TestIssuer,
-    answer: fn(&str) -> Result<Response<Bytes>, FetchError>,
-) -> (Router, Arc<Mutex<Vec<Request<()>>>>) {
+fn own_client(idp: &TestIssuer, answer: fn(&str) -> Answered) -> (Router, Seen) {
     let seen = Arc::default();
     let client = OwnClient {
         seen: Arc::clone(&seen),
@@ -1210,7 +1211,7 @@ async fn a_client_of_ones_own_fetches_the_keys() {
 
 #[tokio::test]
 async fn what_a_client_of_ones_own_brings_is_checked() {
-    let answers: [fn(&str) -> Result<Response<Bytes>, FetchError>; 4] = [
+    let answers: [fn(&str) -> Answered; 4] = [
         |jwks| Ok(Response::new((jwks.to_owned() + &" ".repeat(512 * 1024)).into())),
         |jwks| {
             let response = Response::builder().status(302).body(jwks.to_owned().into());
@@ -1340,7 +1341,7 @@ async fn a_date_that_jumps_does_not_touch_the_keys() {
     let app = app_of(cached(&source), &idp);
     assert_eq!(reason(&app, &idp.token().sign()).await, "ok");
     let now = std::time::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
-    for date in [now, now - TTL * 100_000, now + TTL * 100_000] {
+    for date in [now, std::time::UNIX_EPOCH + TTL * 100_000, now + TTL * 100_000] {
         idp.clock().set_date(date);
         assert_eq!(reason(&app, &idp.token().sign()).await, "ok");
     }
@@ -1374,4 +1375,40 @@ async fn dropping_every_layer_drops_the_source() {
     drop(app);
     tokio::task::yield_now().await;
     assert_eq!(drops.load(Ordering::SeqCst), 1);
+}
+
+/// However the threads interleave, nobody who was late starts another load.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_on_many_threads_load_once() {
+    for _ in 0..300 {
+        let idp = idp();
+        let source = Source::of(&idp);
+        let app = app_of(cached(&source), &idp);
+        for loads in 1..=2 {
+            let token = idp.token().sign();
+            let requests: Vec<_> = (0..16)
+                .map(|_| {
+                    let (app, token) = (app.clone(), token.clone());
+                    tokio::spawn(async move { reason(&app, &token).await })
+                })
+                .collect();
+            for request in requests {
+                assert_eq!(request.await.unwrap(), "ok");
+            }
+            source.was_loaded(loads).await;
+            assert_eq!(source.loads(), loads);
+            idp.clock().advance(TTL);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endless_cool_down_is_told_without_harm() {
+    let idp = idp();
+    let source = Source::of(&idp);
+    let app = app_of(cached(&source).cool_down(Duration::MAX), &idp);
+    assert_eq!(reason(&app, &idp.token().sign()).await, "ok");
+    source.then(Next::Fail);
+    let answer = call(&app, bearer(&token_with_kid(&idp, "x"))).await;
+    assert_eq!(assert_unavailable(&answer), u64::MAX);
 }
