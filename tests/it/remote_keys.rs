@@ -19,13 +19,11 @@ use tower_resource_server::{
     Keys, Profile, RemoteKeys, TrustedIssuers, WithAudience,
 };
 
-use crate::server::{Gate, Reply, Server};
+use crate::server::{Gate, PATIENT, Reply, Server};
 use crate::support::{API, Answer, ISSUER, bearer, call, whoami};
 
 const OIDC: &str = "/.well-known/openid-configuration";
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
-/// Longer than any machine needs; for tests in which nobody is meant to give up.
-const PATIENT: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(600);
 const COOL_DOWN: Duration = Duration::from_secs(30);
 const INSTANT: Duration = Duration::from_millis(1);
@@ -166,7 +164,9 @@ impl Source {
 
     async fn was_loaded(&self, times: usize) {
         let mut loads = self.0.loads.subscribe();
-        loads.wait_for(|loads| *loads >= times).await.unwrap();
+        let enough = loads.wait_for(|loads| *loads >= times);
+        let waited = tokio::time::timeout(PATIENT, enough).await;
+        waited.expect("it was not loaded").unwrap();
     }
 }
 

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use tokio::sync::{Semaphore, oneshot, watch};
+
+/// Longer than any machine needs: a test that waits for this has failed, and says so instead of hanging.
+pub(crate) const PATIENT: Duration = Duration::from_secs(60);
 
 /// Lives on a thread and runtime of its own, so that a test may drop its runtime or stop its time. Ends with this value.
 pub(crate) struct Server {
@@ -131,10 +135,9 @@ impl Server {
     /// Waits until a path was asked for this many times.
     pub(crate) async fn was_asked(&self, path: &str, times: usize) {
         let mut asked = self.shared.asked.subscribe();
-        asked
-            .wait_for(|all| all.iter().filter(|one| *one == path).count() >= times)
-            .await
-            .unwrap();
+        let enough = asked.wait_for(|all| all.iter().filter(|one| *one == path).count() >= times);
+        let waited = tokio::time::timeout(PATIENT, enough).await;
+        waited.expect("it was not asked").unwrap();
     }
 }
 
