@@ -140,13 +140,17 @@ struct Installed {
 #[derive(Debug, Default)]
 struct LoadState {
     /// Told when the load that is under way has ended.
-    running: Option<watch::Receiver<bool>>,
+    running: Option<Running>,
     /// The load that failed last, if it did.
     failure: Option<Failure>,
     failures: u32,
     /// No load for an unknown `kid` before this time.
     next_for_unknown: Duration,
 }
+
+/// How a load ended: told to those who waited for it, whatever happens after it.
+type Outcome<E> = Result<KeySet, E>;
+type Running = watch::Receiver<Option<Outcome<Failure>>>;
 
 #[derive(Debug, Clone)]
 struct Failure {
@@ -172,13 +176,7 @@ impl KeyProvider for Handle {
             }
             return Lookup::Ready(installed.set.clone());
         }
-        let state = cache.state();
-        match &state.failure {
-            Some(failure) if now < failure.next_attempt && !state.is_running() => {
-                Lookup::Refused(failure.tell(now))
-            }
-            _ => cache.wait(state),
-        }
+        cache.first_keys(now)
     }
 
     fn beyond(&self, seen: &KeySet) -> Lookup {
@@ -191,16 +189,18 @@ impl KeyProvider for Handle {
             return Lookup::Ready(installed.set.clone());
         }
         if state.is_running() {
-            return cache.wait(state);
+            let next = state.next_for_unknown;
+            return cache.wait(&mut state, next);
         }
         if now < state.next_for_unknown {
             return Lookup::Refused(match &state.failure {
-                Some(failure) => failure.tell(now),
+                Some(failure) => failure.tell(now, state.next_for_unknown),
                 None => AuthError::SigningKeyUnknown,
             });
         }
-        state.next_for_unknown = now + cache.settings.cool_down;
-        cache.wait(state)
+        let next = now.saturating_add(cache.settings.cool_down);
+        state.next_for_unknown = next;
+        cache.wait(&mut state, next)
     }
 }
 
@@ -209,107 +209,117 @@ impl Cache {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a request is told that saw no keys. Between its look and the lock the load may have ended, so it looks again.
+    fn first_keys(self: &Arc<Self>, now: Duration) -> Lookup {
+        let mut state = self.state();
+        if let Some(installed) = &*self.installed.load() {
+            return Lookup::Ready(installed.set.clone());
+        }
+        match &state.failure {
+            Some(failure) if now < failure.next_attempt && !state.is_running() => {
+                Lookup::Refused(failure.tell(now, now))
+            }
+            _ => self.wait(&mut state, now),
+        }
+    }
+
+    /// Starts a refresh, unless one is under way, has just ended, or failed a short while ago.
     fn refresh_in_background(self: &Arc<Self>, now: Duration) {
-        let state = self.state();
+        let mut state = self.state();
+        let ended = self
+            .installed
+            .load()
+            .as_ref()
+            .is_some_and(|installed| now < installed.expires);
         let waiting = state
             .failure
             .as_ref()
             .is_some_and(|failure| now < failure.next_attempt);
-        if !waiting && !state.is_running() {
-            let _ = self.start(state);
+        if !ended && !waiting && !state.is_running() {
+            let _ = self.start(&mut state);
         }
     }
 
-    /// Joins the load that is under way, or starts one, and waits for its end.
-    fn wait(self: &Arc<Self>, state: MutexGuard<'_, LoadState>) -> Lookup {
-        let joined = state.running.clone().filter(|_| state.is_running());
-        match joined.map_or_else(|| self.start(state), Ok) {
-            Ok(running) => Lookup::Wait(Box::pin(Arc::clone(self).ended(running))),
-            Err(error) => Lookup::Refused(error),
-        }
+    /// Joins the load that is under way, or starts one, and waits for its end. If it fails, this caller's kind of request
+    /// causes no other before `next`.
+    fn wait(self: &Arc<Self>, state: &mut LoadState, next: Duration) -> Lookup {
+        let running = match state.running.clone().filter(|_| state.is_running()) {
+            Some(running) => running,
+            None => match self.start(state) {
+                Ok(running) => running,
+                Err(error) => return Lookup::Refused(error),
+            },
+        };
+        Lookup::Wait(Box::pin(Arc::clone(self).ended(running, next)))
     }
 
     /// Starts a load as a task of its own, which no request owns. It keeps the source alive, and not the cache.
-    fn start(
-        self: &Arc<Self>,
-        mut state: MutexGuard<'_, LoadState>,
-    ) -> Result<watch::Receiver<bool>, AuthError> {
+    fn start(self: &Arc<Self>, state: &mut LoadState) -> Result<Running, AuthError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| AuthError::KeysUnavailable {
             retry_after: FIRST_RETRY,
             source: error.into(),
         })?;
-        let (sender, receiver) = watch::channel(false);
+        let (sender, receiver) = watch::channel(None);
         let load = Load {
             cache: Arc::downgrade(self),
             ended: sender,
             result: None,
         };
         let source = Arc::clone(&self.source);
-        state.running = Some(receiver.clone());
-        // A runtime that is shutting down drops the task within `spawn`, and that takes the lock.
-        drop(state);
         runtime.spawn(async move {
             let result = tokio::time::timeout(LONGEST_LOAD, source.load()).await;
             load.end_with(result.unwrap_or_else(|elapsed| Err(elapsed.into())));
         });
+        state.running = Some(receiver.clone());
         Ok(receiver)
     }
 
-    async fn ended(self: Arc<Self>, mut running: watch::Receiver<bool>) -> Result<KeySet, AuthError> {
-        let ended = running.wait_for(|ended| *ended);
-        let in_time = tokio::time::timeout(self.settings.longest_wait, ended)
-            .await
-            .is_ok();
+    async fn ended(self: Arc<Self>, mut running: Running, next: Duration) -> Outcome<AuthError> {
+        let ended = tokio::time::timeout(self.settings.longest_wait, running.wait_for(Option::is_some)).await;
+        let outcome = ended.map(|told| told.ok().and_then(|outcome| outcome.clone()));
         let now = self.clock.monotonic();
-        if !in_time {
-            let cause = Arc::from("the keys did not arrive in time");
-            return Err(Failure {
-                cause,
-                next_attempt: now,
-            }
-            .tell(now));
-        }
-        if let Some(failure) = &self.state().failure {
-            return Err(failure.tell(now));
-        }
-        match &*self.installed.load() {
-            Some(installed) => Ok(installed.set.clone()),
-            None => Err(Failure {
-                cause: Arc::from("the load was interrupted"),
-                next_attempt: now,
-            }
-            .tell(now)),
+        match outcome {
+            Ok(Some(outcome)) => outcome.map_err(|failure| failure.tell(now, next)),
+            Ok(None) => Err(Failure::now("the load was interrupted", now).tell(now, now)),
+            Err(_) => Err(Failure::now("the keys did not arrive in time", now).tell(now, now)),
         }
     }
 
-    fn finish(&self, result: Loaded) {
+    fn finish(&self, result: Loaded) -> Outcome<Failure> {
+        // Whoever listens to this is a stranger's code, so it does not run under the lock.
+        match &result {
+            Ok(set) => telemetry::keys_fetched(&self.issuer, set.len(), set.skipped().len()),
+            Err(error) => telemetry::keys_not_fetched(&self.issuer, &**error),
+        }
         let now = self.clock.monotonic();
         let mut state = self.state();
         state.running = None;
-        match result {
-            Ok(set) => {
-                telemetry::keys_fetched(&self.issuer, set.len(), set.skipped().len());
-                let expires = now + self.settings.time_to_live;
-                self.installed.store(Some(Arc::new(Installed { set, expires })));
-                state.failure = None;
-                state.failures = 0;
-            }
-            Err(error) => {
-                telemetry::keys_not_fetched(&self.issuer, &*error);
-                let pause = FIRST_RETRY
-                    .saturating_mul(1 << state.failures.min(6))
-                    .min(LAST_RETRY);
-                state.failures = state.failures.saturating_add(1);
-                state.failure = Some(Failure {
-                    cause: chain(&*error).into(),
-                    next_attempt: now + pause,
-                });
-            }
+        let outcome = result.map_err(|error| state.fail(chain(&*error), now));
+        if let Ok(set) = &outcome {
+            let expires = now.saturating_add(self.settings.time_to_live);
+            let set = set.clone();
+            self.installed.store(Some(Arc::new(Installed { set, expires })));
+            state.failure = None;
+            state.failures = 0;
         }
+        outcome
     }
 }
 
 impl LoadState {
+    fn fail(&mut self, cause: String, now: Duration) -> Failure {
+        let pause = FIRST_RETRY
+            .saturating_mul(1 << self.failures.min(6))
+            .min(LAST_RETRY);
+        self.failures = self.failures.saturating_add(1);
+        let failure = Failure {
+            cause: cause.into(),
+            next_attempt: now.saturating_add(pause),
+        };
+        self.failure = Some(failure.clone());
+        failure
+    }
+
     /// A load whose runtime has gone is not running any more.
     fn is_running(&self) -> bool {
         self.running
@@ -319,8 +329,17 @@ impl LoadState {
 }
 
 impl Failure {
-    fn tell(&self, now: Duration) -> AuthError {
-        let retry_after = self.next_attempt.saturating_sub(now).max(FIRST_RETRY);
+    fn now(cause: &str, now: Duration) -> Self {
+        Self {
+            cause: cause.into(),
+            next_attempt: now,
+        }
+    }
+
+    /// `next`: no load for this caller before that time, even if the pause after the failure is over.
+    fn tell(&self, now: Duration, next: Duration) -> AuthError {
+        let next = self.next_attempt.max(next);
+        let retry_after = next.saturating_sub(now).max(FIRST_RETRY);
         AuthError::KeysUnavailable {
             retry_after,
             source: Box::new(Told(Arc::clone(&self.cause))),
@@ -333,11 +352,13 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes.fold(error.to_string(), |text, cause| text + ": " + &cause.to_string())
 }
 
-/// A load under way. However it ends, also by a panic in the source or with its runtime, the cache is told and nobody
-/// waits on.
+/// A load under way. However it ends, also by a panic in the source or with its runtime, nobody waits on.
+///
+/// A runtime that goes says nothing about the issuer, so this is no failure, and the next use may load at once. It may also
+/// go while [`Cache::start`] hands the task over, with the cache's state locked: then nothing here may ask for that lock.
 struct Load {
     cache: Weak<Cache>,
-    ended: watch::Sender<bool>,
+    ended: watch::Sender<Option<Outcome<Failure>>>,
     result: Option<Loaded>,
 }
 
@@ -349,14 +370,12 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        let result = self
-            .result
-            .take()
-            .unwrap_or_else(|| Err("the load was interrupted".into()));
-        if let Some(cache) = self.cache.upgrade() {
-            cache.finish(result);
+        let panicked = std::thread::panicking().then(|| Err("the key source panicked".into()));
+        if let Some(result) = self.result.take().or(panicked)
+            && let Some(cache) = self.cache.upgrade()
+        {
+            self.ended.send_replace(Some(cache.finish(result)));
         }
-        self.ended.send_replace(true);
     }
 }
 

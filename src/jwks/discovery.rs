@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use url::Url;
 
+use super::document;
+
 /// The metadata of an authorization server; only what leads to its keys.
 #[derive(Debug, Deserialize)]
 pub(super) struct Metadata {
@@ -45,7 +47,7 @@ pub(super) fn well_known(issuer: &Url) -> Vec<Url> {
 /// The address of the keys, if the metadata is the configured issuer's own: compared to the letter (RFC 8414 section
 /// 3.3), since anything else would let one tenant of a host speak for another.
 pub(super) fn jwks_uri(text: &[u8], issuer: &str) -> Result<Url, MetadataError> {
-    let metadata: Metadata = serde_json::from_slice(text).map_err(MetadataError::Malformed)?;
+    let metadata: Metadata = document::object(text).map_err(MetadataError::Malformed)?;
     if metadata.issuer != issuer {
         return Err(MetadataError::OtherIssuer);
     }

@@ -46,7 +46,7 @@ impl FixedKeys {
     fn public(material: &KeyMaterial) -> Result<Self, KeySetError> {
         KeySet::nameless(material)
             .map(Self::from)
-            .map_err(|_| KeySetError::NotAPublicKey("its key is not well-formed, or too short"))
+            .map_err(|flaw| KeySetError::NotAPublicKey(flaw.to_string()))
     }
 
     pub(super) fn is_shared_secret(&self) -> bool {

@@ -6,10 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{
     AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk, KeyOperations, PublicKeyUse,
+    RSAKeyParameters,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::document;
 use super::material::{Curve, KeyFlaw, KeyMaterial};
 use super::verifying_key::Algorithm;
 
@@ -27,27 +29,52 @@ struct Extra<'j> {
     kty: Cow<'j, str>,
     #[serde(default, borrow)]
     alg: Option<Cow<'j, str>>,
+    #[serde(default, borrow)]
+    crv: Option<Cow<'j, str>>,
     d: Option<IgnoredAny>,
+    p: Option<IgnoredAny>,
+    q: Option<IgnoredAny>,
+    dp: Option<IgnoredAny>,
+    dq: Option<IgnoredAny>,
+    qi: Option<IgnoredAny>,
+    oth: Option<IgnoredAny>,
+}
+
+impl Extra<'_> {
+    /// Whether a member stands there that leads to the private key (RFC 7518 sections 6.2.2 and 6.3.2): a prime of an RSA
+    /// key is as good as its exponent.
+    fn is_private(&self) -> bool {
+        let members = [&self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.oth];
+        members.into_iter().any(Option::is_some)
+    }
+
+    /// Why members that jsonwebtoken could not make a key of are none: it does not tell.
+    fn flaw(&self) -> KeyFlaw {
+        match (&*self.kty, self.crv.as_deref()) {
+            ("RSA", _) | (_, None | Some("P-256" | "P-384" | "P-521" | "Ed25519")) => KeyFlaw::Malformed,
+            _ => KeyFlaw::UnknownType,
+        }
+    }
 }
 
 impl ParsedJwk {
     /// Reads one key of a set. A key that is not for verifying signatures, that is symmetric, or whose private part was
     /// published is a flaw: whoever can read the set could sign with it.
     pub(super) fn parse(json: &str) -> Result<Self, KeyFlaw> {
-        let extra: Extra<'_> = serde_json::from_str(json).map_err(|_| KeyFlaw::Malformed)?;
+        let extra: Extra<'_> = document::object(json.as_bytes()).map_err(|_| KeyFlaw::Malformed)?;
         match &*extra.kty {
             "RSA" | "EC" | "OKP" => {}
             "oct" => return Err(KeyFlaw::Symmetric),
             _ => return Err(KeyFlaw::UnknownType),
         }
-        if extra.d.is_some() {
+        if extra.is_private() {
             return Err(KeyFlaw::Private);
         }
         let jwk: Jwk = serde_json::from_str(json).map_err(|_| KeyFlaw::Malformed)?;
         if !is_for_verification(&jwk) {
             return Err(KeyFlaw::NotForVerification);
         }
-        let material = material_of(&jwk.algorithm)?;
+        let material = material_of(&jwk.algorithm).unwrap_or_else(|| Err(extra.flaw()))?;
         let algorithm = match extra.alg.as_deref().map(Algorithm::from_name) {
             Some(Some(algorithm)) if algorithm.fits(&material) => Some(algorithm),
             None => None,
@@ -61,7 +88,8 @@ impl ParsedJwk {
     }
 }
 
-/// RFC 7517 sections 4.2 and 4.3: what says another purpose is not ours, and `key_ops` names each operation once.
+/// RFC 7517 sections 4.2 and 4.3: what says another purpose is not ours, and `key_ops` names each operation once and does
+/// not contradict `use`.
 fn is_for_verification(jwk: &Jwk) -> bool {
     let used_for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
     let operations = jwk.common.key_operations.as_deref();
@@ -70,25 +98,35 @@ fn is_for_verification(jwk: &Jwk) -> bool {
             .iter()
             .enumerate()
             .all(|(index, one)| operations.iter().skip(index + 1).all(|other| one != other));
-        unique && operations.contains(&KeyOperations::Verify)
+        let of_signatures = operations
+            .iter()
+            .all(|one| matches!(one, KeyOperations::Sign | KeyOperations::Verify));
+        let agree = jwk.common.public_key_use.is_none() || of_signatures;
+        unique && agree && operations.contains(&KeyOperations::Verify)
     });
     used_for_signatures && verifies
 }
 
-fn material_of(parameters: &AlgorithmParameters) -> Result<KeyMaterial, KeyFlaw> {
+/// `None` where jsonwebtoken saw no key: also a key of a known type falls through to "other" if a member is missing or of
+/// another form.
+fn material_of(parameters: &AlgorithmParameters) -> Option<Result<KeyMaterial, KeyFlaw>> {
     match parameters {
-        AlgorithmParameters::RSA(rsa) => Ok(KeyMaterial::Rsa {
-            n: decode(&rsa.n)?,
-            e: decode(&rsa.e)?,
-        }),
-        AlgorithmParameters::EllipticCurve(ec) => elliptic_curve(ec),
+        AlgorithmParameters::RSA(rsa) => Some(rsa_key(rsa)),
+        AlgorithmParameters::EllipticCurve(ec) => Some(elliptic_curve(ec)),
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
-            Ok(KeyMaterial::Ed25519(decode(&pair.x)?))
+            Some(decode(&pair.x).map(KeyMaterial::Ed25519))
         }
-        AlgorithmParameters::OctetKey(_) => Err(KeyFlaw::Symmetric),
-        // A known type whose members are missing or of another form falls through to "other".
-        _ => Err(KeyFlaw::UnknownType),
+        AlgorithmParameters::OctetKeyPair(_) => Some(Err(KeyFlaw::UnknownType)),
+        AlgorithmParameters::OctetKey(_) => Some(Err(KeyFlaw::Symmetric)),
+        _ => None,
     }
+}
+
+fn rsa_key(rsa: &RSAKeyParameters) -> Result<KeyMaterial, KeyFlaw> {
+    Ok(KeyMaterial::Rsa {
+        n: decode(&rsa.n)?,
+        e: decode(&rsa.e)?,
+    })
 }
 
 fn elliptic_curve(ec: &EllipticCurveKeyParameters) -> Result<KeyMaterial, KeyFlaw> {

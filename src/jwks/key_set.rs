@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::document;
 use super::jwk::ParsedJwk;
 use super::material::{KeyFlaw, KeyMaterial};
 use super::verifying_key::{Algorithm, VerifyingKey};
@@ -56,7 +57,7 @@ pub enum KeySetError {
     NoUsableKey(Vec<SkippedKey>),
     /// Not PEM or DER of a public key.
     #[error("not a public key in PEM or DER: {0}")]
-    NotAPublicKey(&'static str),
+    NotAPublicKey(String),
 }
 
 #[derive(Deserialize)]
@@ -78,7 +79,7 @@ pub(crate) enum Selection<'k> {
 impl KeySet {
     /// Reads a JSON Web Key Set (RFC 7517 section 5). At least one key in it must be usable.
     pub fn from_jwks(text: &str) -> Result<Self, KeySetError> {
-        let document: Document<'_> = serde_json::from_str(text).map_err(|error| not_a_key_set(&error))?;
+        let document: Document<'_> = document::object(text.as_bytes()).map_err(|error| not_a_key_set(&error))?;
         if document.keys.len() > MOST_KEYS {
             return Err(KeySetError::TooManyKeys(document.keys.len()));
         }
@@ -104,8 +105,8 @@ impl KeySet {
         for algorithm in Algorithm::all_for(material) {
             match VerifyingKey::parse(algorithm, material) {
                 Ok(key) => {
-                    set.nameless.push(set.keys.len());
-                    set.push(key);
+                    let index = set.push(key);
+                    set.nameless.push(index);
                 }
                 Err(other) => flaw = other,
             }
@@ -171,6 +172,7 @@ fn not_a_key_set(error: &serde_json::Error) -> KeySetError {
 }
 
 impl Inner {
+    /// A key that is published twice, also under two names, is one key.
     fn add(&mut self, jwk: &ParsedJwk) -> Result<(), KeyFlaw> {
         let algorithms = match jwk.algorithm {
             Some(algorithm) => vec![algorithm],
@@ -180,29 +182,26 @@ impl Inner {
             .into_iter()
             .map(|one| VerifyingKey::parse(one, &jwk.material))
             .collect::<Result<_, _>>()?;
-        self.distinct += 1;
+        let before = self.keys.len();
         for key in keys {
+            let known = self.keys.iter().position(|other| other.is_same(&key));
+            let index = known.unwrap_or_else(|| self.push(key));
             if let Some(kid) = &jwk.kid {
                 let same_name = self.by_kid.entry(kid.clone()).or_default();
-                if same_name
-                    .iter()
-                    .any(|index| self.keys.get(*index).is_some_and(|other| other.is_same(&key)))
-                {
-                    continue;
+                if !same_name.contains(&index) {
+                    same_name.push(index);
                 }
-                same_name.push(self.keys.len());
             }
-            self.push(key);
         }
+        self.distinct += usize::from(self.keys.len() > before);
         Ok(())
     }
 
-    fn push(&mut self, key: VerifyingKey) {
-        self.by_algorithm
-            .entry(key.algorithm())
-            .or_default()
-            .push(self.keys.len());
+    fn push(&mut self, key: VerifyingKey) -> usize {
+        let index = self.keys.len();
+        self.by_algorithm.entry(key.algorithm()).or_default().push(index);
         self.keys.push(key);
+        index
     }
 
     fn only(&self, indexes: &[usize], algorithm: Algorithm) -> Selection<'_> {

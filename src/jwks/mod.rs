@@ -7,6 +7,7 @@
 mod cached;
 #[cfg(feature = "remote")]
 mod discovery;
+mod document;
 #[cfg(feature = "remote")]
 mod fetch;
 mod fixed;

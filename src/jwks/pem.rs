@@ -32,7 +32,7 @@ pub(super) fn from_der(bytes: &[u8]) -> Result<KeyMaterial, KeySetError> {
     let key = info
         .subject_public_key
         .as_bytes()
-        .ok_or(no("its key is not whole bytes"))?;
+        .ok_or_else(|| no("its key is not whole bytes"))?;
     match info.algorithm.oid {
         RSA => from_pkcs1(key),
         ED25519 => Ok(KeyMaterial::Ed25519(key.to_vec())),
@@ -81,5 +81,5 @@ fn from_point(curve: Curve, point: &[u8]) -> Result<KeyMaterial, KeySetError> {
 }
 
 fn no(why: &'static str) -> KeySetError {
-    KeySetError::NotAPublicKey(why)
+    KeySetError::NotAPublicKey(why.to_owned())
 }

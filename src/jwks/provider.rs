@@ -105,6 +105,7 @@ impl Keys {
         }
         if let Kind::Fixed(keys) = &self.0
             && secret.is_none()
+            && !algorithms.is_empty()
             && let Some(set) = keys.clone().into_key_set()
             && !algorithms.iter().any(|algorithm| set.serves(*algorithm))
         {

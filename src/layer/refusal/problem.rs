@@ -44,7 +44,7 @@ pub(super) fn add_common_headers(rejection: &Rejection, headers: &mut HeaderMap)
         headers.append(WWW_AUTHENTICATE, challenge.clone());
     }
     if let Some(wait) = rejection.retry_after() {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }
