@@ -38,11 +38,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let key = minted.key().expose_str().ok_or("an API key is text")?;
     let revoked = lost.key().expose_str().ok_or("an API key is text")?;
     println!("API_KEY={key}");
-    println!("curl -i -X POST {url}/deploy # 401");
-    println!("curl -i -X POST -H 'X-API-Key: {key}' {url}/deploy # 200");
-    println!("curl -i -X POST -H 'Authorization: Bearer {key}' {url}/deploy # 200");
-    println!("curl -i -X POST -H 'X-API-Key: {revoked}' {url}/deploy # 401");
-    println!("curl -i -X POST -H 'X-API-Key: {key}' -H 'Authorization: Bearer {key}' {url}/deploy # 400");
+    println!("curl -si -X POST {url}/deploy # 401");
+    println!("curl -si -X POST -H 'X-API-Key: {key}' {url}/deploy # 200");
+    println!("curl -si -X POST -H 'Authorization: Bearer {key}' {url}/deploy # 200");
+    println!("curl -si -X POST -H 'X-API-Key: {revoked}' {url}/deploy # 401");
+    println!("curl -si -X POST -H 'X-API-Key: {key}' -H 'Authorization: Bearer {key}' {url}/deploy # 400");
     axum::serve(socket, app).await?;
     Ok(())
 }

@@ -34,11 +34,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let key = minted.key().expose_str().ok_or("an API key is text")?;
     println!("TOKEN={token}");
     println!("API_KEY={key}");
-    println!("curl -i {url}/me # 401");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/me # 200");
-    println!("curl -i -H 'X-API-Key: {key}' {url}/me # 200");
-    println!("curl -i -H 'Authorization: Bearer {key}' {url}/me # 200"); // told from a token by its shape
-    println!("curl -i -H 'Authorization: Bearer {token}' -H 'X-API-Key: {key}' {url}/me # 400");
+    println!("curl -si {url}/me # 401");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/me # 200");
+    println!("curl -si -H 'X-API-Key: {key}' {url}/me # 200");
+    println!("curl -si -H 'Authorization: Bearer {key}' {url}/me # 200"); // told from a token by its shape
+    println!("curl -si -H 'Authorization: Bearer {token}' -H 'X-API-Key: {key}' {url}/me # 400");
     axum::serve(socket, app).await?;
     Ok(())
 }

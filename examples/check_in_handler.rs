@@ -68,11 +68,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("TOKEN={alice}");
     println!("OTHER_TOKEN={bob}");
     println!("ADMIN_TOKEN={admin}");
-    println!("curl -i -H 'Authorization: Bearer {alice}' {url}/orders/1 # 200");
-    println!("curl -i -H 'Authorization: Bearer {bob}' {url}/orders/1 # 403");
-    println!("curl -i -H 'Authorization: Bearer {bob}' {url}/orders/2 # 403");
-    println!("curl -i -H 'Authorization: Bearer {admin}' {url}/orders/1 # 200");
-    println!("curl -i -H 'Authorization: Bearer {admin}' {url}/orders/2 # 404");
+    println!("curl -si -H 'Authorization: Bearer {alice}' {url}/orders/1 # 200");
+    println!("curl -si -H 'Authorization: Bearer {bob}' {url}/orders/1 # 403");
+    println!("curl -si -H 'Authorization: Bearer {bob}' {url}/orders/2 # 403");
+    println!("curl -si -H 'Authorization: Bearer {admin}' {url}/orders/1 # 200");
+    println!("curl -si -H 'Authorization: Bearer {admin}' {url}/orders/2 # 404");
     axum::serve(socket, app).await?;
     Ok(())
 }

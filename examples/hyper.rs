@@ -32,10 +32,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let token = idp.token().subject("alice").scopes([READ]).sign();
     let nothing = idp.token().subject("bob").sign();
     println!("TOKEN={token}");
-    println!("curl -i {url}/me # 401");
-    println!("curl -i -H 'Authorization: Bearer {nothing}' {url}/me # 200");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/orders # 200");
-    println!("curl -i -H 'Authorization: Bearer {nothing}' {url}/orders # 403");
+    println!("curl -si {url}/me # 401");
+    println!("curl -si -H 'Authorization: Bearer {nothing}' {url}/me # 200");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/orders # 200");
+    println!("curl -si -H 'Authorization: Bearer {nothing}' {url}/orders # 403");
 
     loop {
         let (stream, _) = socket.accept().await?;

@@ -44,11 +44,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let expired = token.clone().claim("exp", 1_700_000_000).sign();
     let token = token.sign();
     println!("TOKEN={token}");
-    println!("curl -i {url}/orders # 401");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/orders # 200");
-    println!("curl -i -H 'Authorization: Bearer {elsewhere}' {url}/orders # 401");
-    println!("curl -i -H 'Authorization: Bearer {expired}' {url}/orders # 401");
-    println!("curl -i -H 'Authorization: Bearer' {url}/orders # 400");
+    println!("curl -si {url}/orders # 401");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/orders # 200");
+    println!("curl -si -H 'Authorization: Bearer {elsewhere}' {url}/orders # 401");
+    println!("curl -si -H 'Authorization: Bearer {expired}' {url}/orders # 401");
+    println!("curl -si -H 'Authorization: Bearer' {url}/orders # 400");
     axum::serve(socket, app).await?;
     Ok(())
 }

@@ -31,11 +31,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (socket, url) = shared::listen().await?;
     let token = idp.token().subject("alice").scopes([READ]).sign();
     println!("TOKEN={token}");
-    println!("curl -i {url}/ # 200");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/ # 200");
-    println!("curl -i -H 'Authorization: Bearer not.a.token' {url}/ # 401");
-    println!("curl -i {url}/orders # 401");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/orders # 200");
+    println!("curl -si {url}/ # 200");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/ # 200");
+    println!("curl -si -H 'Authorization: Bearer not.a.token' {url}/ # 401");
+    println!("curl -si {url}/orders # 401");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/orders # 200");
     axum::serve(socket, app).await?;
     Ok(())
 }

@@ -38,9 +38,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let token = idp.token().claim("department", "billing").claim("desk", 7).sign();
     let nowhere = idp.token().sign();
     println!("TOKEN={token}");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/department # 200");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/desk # 200");
-    println!("curl -i -H 'Authorization: Bearer {nowhere}' {url}/department # 401");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/department # 200");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/desk # 200");
+    println!("curl -si -H 'Authorization: Bearer {nowhere}' {url}/department # 401");
     axum::serve(socket, app).await?;
     Ok(())
 }

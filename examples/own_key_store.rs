@@ -70,9 +70,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let key = good.key().expose_str().ok_or("an API key is text")?;
     let spoilt = spoilt.key().expose_str().ok_or("an API key is text")?;
     println!("API_KEY={key}");
-    println!("curl -i -H 'X-API-Key: {key}' {url}/me # 200");
-    println!("curl -i -H 'X-API-Key: not-one-of-ours' {url}/me # 401");
-    println!("curl -i -H 'X-API-Key: {spoilt}' {url}/me # 503");
+    println!("curl -si -H 'X-API-Key: {key}' {url}/me # 200");
+    println!("curl -si -H 'X-API-Key: not-one-of-ours' {url}/me # 401");
+    println!("curl -si -H 'X-API-Key: {spoilt}' {url}/me # 503");
     axum::serve(socket, app).await?;
     Ok(())
 }

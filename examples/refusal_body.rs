@@ -39,9 +39,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let token = idp.token().scopes([READ]).sign();
     let nothing = idp.token().sign();
     println!("TOKEN={token}");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/orders # 200");
-    println!("curl -i {url}/orders # 401");
-    println!("curl -i -H 'Authorization: Bearer {nothing}' {url}/orders # 403");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/orders # 200");
+    println!("curl -si {url}/orders # 401");
+    println!("curl -si -H 'Authorization: Bearer {nothing}' {url}/orders # 403");
     axum::serve(socket, app).await?;
     Ok(())
 }

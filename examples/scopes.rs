@@ -41,12 +41,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("READ_ONLY_TOKEN={reader}");
     println!("TOKEN={writer}");
     println!("ADMIN_TOKEN={admin}");
-    println!("curl -i {url}/orders # 401");
-    println!("curl -i -H 'Authorization: Bearer {reader}' {url}/orders # 200");
-    println!("curl -i -H 'Authorization: Bearer {reader}' -X POST {url}/orders # 403");
-    println!("curl -i -H 'Authorization: Bearer {writer}' -X POST {url}/orders # 200");
-    println!("curl -i -H 'Authorization: Bearer {admin}' -X POST {url}/orders # 200");
-    println!("curl -i -H 'Authorization: Bearer {writer}' -X DELETE {url}/orders # 403");
+    println!("curl -si {url}/orders # 401");
+    println!("curl -si -H 'Authorization: Bearer {reader}' {url}/orders # 200");
+    println!("curl -si -H 'Authorization: Bearer {reader}' -X POST {url}/orders # 403");
+    println!("curl -si -H 'Authorization: Bearer {writer}' -X POST {url}/orders # 200");
+    println!("curl -si -H 'Authorization: Bearer {admin}' -X POST {url}/orders # 200");
+    println!("curl -si -H 'Authorization: Bearer {writer}' -X DELETE {url}/orders # 403");
     axum::serve(socket, app).await?;
     Ok(())
 }

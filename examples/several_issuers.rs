@@ -46,11 +46,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .sign();
     println!("TOKEN={ours}");
     println!("PARTNER_TOKEN={theirs}");
-    println!("curl -i -H 'Authorization: Bearer {ours}' {url}/orders # 200");
-    println!("curl -i -H 'Authorization: Bearer {theirs}' {url}/orders # 200");
-    println!("curl -i -H 'Authorization: Bearer {ours}' -X DELETE {url}/orders # 200");
-    println!("curl -i -H 'Authorization: Bearer {theirs}' -X DELETE {url}/orders # 403");
-    println!("curl -i -H 'Authorization: Bearer {stranger}' {url}/orders # 401");
+    println!("curl -si -H 'Authorization: Bearer {ours}' {url}/orders # 200");
+    println!("curl -si -H 'Authorization: Bearer {theirs}' {url}/orders # 200");
+    println!("curl -si -H 'Authorization: Bearer {ours}' -X DELETE {url}/orders # 200");
+    println!("curl -si -H 'Authorization: Bearer {theirs}' -X DELETE {url}/orders # 403");
+    println!("curl -si -H 'Authorization: Bearer {stranger}' {url}/orders # 401");
     axum::serve(socket, app).await?;
     Ok(())
 }

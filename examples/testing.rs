@@ -45,8 +45,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (socket, url) = shared::listen().await?;
     let token = idp.token().subject("alice").scopes([READ]).sign();
     println!("TOKEN={token}");
-    println!("curl -i -H 'Authorization: Bearer {token}' {url}/orders # 200");
-    println!("curl -i {url}/orders # 401");
+    println!("curl -si -H 'Authorization: Bearer {token}' {url}/orders # 200");
+    println!("curl -si {url}/orders # 401");
     axum::serve(socket, app).await?;
     Ok(())
 }
