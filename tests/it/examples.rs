@@ -1,6 +1,15 @@
 //! The examples keep their word: each is run as a process, and every command that it prints is carried out and gives the
 //! status beside it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+mod curl;
+
 use std::collections::BTreeSet;
 use std::env::{self, consts::EXE_SUFFIX};
 use std::net::TcpListener;
@@ -8,13 +17,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use http::Method;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+
+use curl::Curl;
 
 macro_rules! every_command_gives_the_status_beside_it {
     ($($example:ident shows $statuses:expr;)+) => {
@@ -96,7 +106,7 @@ async fn the_grpc_example_answers_with_the_status_beside_each_command() {
     let channel = tonic::transport::Channel::from_shared(example.url.clone()).unwrap();
     let mut client = HealthClient::new(channel.connect().await.unwrap());
     let mut shown = BTreeSet::new();
-    for line in example.lines.iter().filter(|line| line.contains("curl")) {
+    for line in example.commands() {
         let (bytes, curl) = line.split_once(" | ").unwrap();
         assert_eq!(bytes, r"printf '\0\0\0\0\0'", "an empty message");
         let (command, status) = Curl::parse(curl);
@@ -147,7 +157,7 @@ async fn call_as_printed(example: &str) -> BTreeSet<u16> {
     let example = Running::start(example).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut shown = BTreeSet::new();
-    for line in example.lines.iter().filter(|line| line.contains("curl")) {
+    for line in example.commands() {
         let (command, status) = Curl::parse(line);
         assert!(command.url.starts_with(&example.url), "{line}");
         let mut request = client.request(command.method, command.url);
@@ -193,6 +203,18 @@ impl Running {
             lines,
             _process: process,
         }
+    }
+
+    /// What it printed, but for the credentials (`NAME=…`).
+    fn commands(&self) -> impl Iterator<Item = &str> {
+        let is_credential = |line: &&str| {
+            let name = line.split_once('=').map_or("", |(name, _)| name);
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        };
+        self.lines
+            .iter()
+            .map(String::as_str)
+            .filter(move |line| !is_credential(line))
     }
 }
 
@@ -246,109 +268,4 @@ fn is_up_to_date(binary: &Path, example: &str) -> std::io::Result<bool> {
         }
     }
     Ok(noted.contains(ours))
-}
-
-/// As much of curl's command line as the examples use. Anything else is a mistake, here or there.
-#[derive(Debug, PartialEq)]
-struct Curl {
-    method: Method,
-    url: String,
-    headers: Vec<(String, String)>,
-}
-
-impl Curl {
-    /// The command, and the status that stands behind it.
-    fn parse(line: &str) -> (Self, u16) {
-        let (command, status) = line
-            .rsplit_once(" # ")
-            .unwrap_or_else(|| panic!("no status: {line}"));
-        let mut words = words(command).into_iter();
-        assert_eq!(words.next().as_deref(), Some("curl"), "{line}");
-        let (mut method, mut url, mut headers) = (None, None, Vec::new());
-        while let Some(word) = words.next() {
-            let mut value = || {
-                words
-                    .next()
-                    .unwrap_or_else(|| panic!("{word} without a value: {line}"))
-            };
-            match word.as_str() {
-                "-s" | "-si" | "--http2-prior-knowledge" => {}
-                "-o" => assert_eq!(value(), "/dev/null", "{line}"),
-                "-w" => assert_eq!(value(), r"%{http_code}\n", "{line}"),
-                "-D" => assert_eq!(value(), "-", "{line}"),
-                "--data-binary" => assert_eq!(value(), "@-", "{line}"),
-                "-X" => method = Some(value().parse().unwrap()),
-                "-H" => {
-                    let header = value();
-                    let (name, value) = header
-                        .split_once(": ")
-                        .unwrap_or_else(|| panic!("{header}: {line}"));
-                    headers.push((name.to_owned(), value.to_owned()));
-                }
-                address if address.starts_with("http://") && url.is_none() => url = Some(word),
-                other => panic!("{other} is not understood: {line}"),
-            }
-        }
-        let url = url.unwrap_or_else(|| panic!("no address: {line}"));
-        let curl = Self {
-            method: method.unwrap_or(Method::GET),
-            url,
-            headers,
-        };
-        (curl, status.parse().unwrap())
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        headers
-            .find(|header| header.0.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// The words of a shell command: bare, or in single quotes. Nothing that a shell would expand.
-fn words(command: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = command.trim_start();
-    while !rest.is_empty() {
-        let (word, after) = match rest.strip_prefix('\'') {
-            Some(quoted) => quoted
-                .split_once('\'')
-                .unwrap_or_else(|| panic!("an open quote: {command}")),
-            None => rest.split_at(rest.find(' ').unwrap_or(rest.len())),
-        };
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@".contains(letter);
-        assert!(
-            rest.starts_with('\'') || word.chars().all(plain),
-            "{word} needs quotes: {command}"
-        );
-        assert!(
-            after.is_empty() || after.starts_with(' '),
-            "a word of two parts: {command}"
-        );
-        words.push(word.to_owned());
-        rest = after.trim_start();
-    }
-    words
-}
-
-#[test]
-fn a_command_is_read_as_a_shell_and_curl_would() {
-    let (curl, status) = Curl::parse("curl -si -X POST -H 'X-API-Key: a b' http://127.0.0.1:1/x # 403");
-    assert_eq!(status, 403);
-    assert_eq!(curl.method, Method::POST);
-    assert_eq!(curl.url, "http://127.0.0.1:1/x");
-    assert_eq!(curl.header("x-api-key"), Some("a b"));
-}
-
-#[test]
-#[should_panic(expected = "needs quotes")]
-fn a_command_that_the_shell_would_change_is_not_run() {
-    Curl::parse("curl -H $TOKEN http://127.0.0.1:1/ # 200");
-}
-
-#[test]
-#[should_panic(expected = "--insecure is not understood")]
-fn an_option_that_is_not_known_is_not_skipped() {
-    Curl::parse("curl --insecure http://127.0.0.1:1/ # 200");
 }
