@@ -155,7 +155,7 @@ async fn a_port_that_is_no_number_is_one_clear_message() {
 /// Starts the example, carries out its commands in their order, and says which statuses they showed.
 async fn call_as_printed(example: &str) -> BTreeSet<u16> {
     let example = Running::start(example).await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let mut shown = BTreeSet::new();
     for line in example.commands() {
         let (command, status) = Curl::parse(line);
@@ -169,6 +169,11 @@ async fn call_as_printed(example: &str) -> BTreeSet<u16> {
         shown.insert(status);
     }
     shown
+}
+
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().no_proxy();
+    builder.timeout(Duration::from_secs(60)).build().unwrap()
 }
 
 /// An example that is up. It is killed when this is dropped.
@@ -192,7 +197,7 @@ impl Running {
         let url = first.strip_prefix("listening on ").unwrap().to_owned();
 
         // It serves when it has printed everything: after any answer, even a broken connection, all lines are in the pipe.
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = client();
         let _ = client.get(&url).send().await;
         let mut lines = Vec::new();
         while let Ok(line) = timeout(Duration::from_millis(300), output.next_line()).await {
