@@ -1,1 +1,276 @@
+//! The examples keep their word: each is run as a process, and every command that it prints is carried out and gives the
+//! status beside it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+mod curl;
+
+use std::collections::BTreeSet;
+use std::env::{self, consts::EXE_SUFFIX};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use tonic::metadata::MetadataValue;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use curl::Curl;
+
+macro_rules! every_command_gives_the_status_beside_it {
+    ($($example:ident shows $statuses:expr;)+) => {
+        $(
+            #[tokio::test]
+            async fn $example() {
+                let shown = call_as_printed(stringify!($example)).await;
+                assert_eq!(shown, BTreeSet::from($statuses));
+            }
+        )+
+
+        /// The examples that are called over plain HTTP; gRPC has a test of its own.
+        const CALLED_AS_PRINTED: &[&str] = &[$(stringify!($example)),+];
+    };
+}
+
+mod every_command_gives_the_status_beside_it_in {
+    use super::*;
+
+    every_command_gives_the_status_beside_it! {
+        api_key shows [200, 400, 401];
+        api_key_or_jwt shows [200, 400, 401];
+        check_in_handler shows [200, 403, 404];
+        hyper shows [200, 401, 403];
+        jwt shows [200, 400, 401];
+        optional shows [200, 401];
+        own_claims shows [200, 401];
+        own_key_store shows [200, 401, 503];
+        quickstart shows [200, 400, 401, 403];
+        refusal_body shows [200, 401, 403];
+        scopes shows [200, 401, 403];
+        several_issuers shows [200, 401, 403];
+        testing shows [200, 401];
+    }
+
+    #[test]
+    fn every_file() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        let files = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let files: BTreeSet<String> = files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        let run = CALLED_AS_PRINTED
+            .iter()
+            .chain(&["grpc"])
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(files, run);
+    }
+}
+
+#[tokio::test]
+async fn the_quickstart_prints_its_credentials_one_a_line_and_then_at_least_six_commands() {
+    let quickstart = Running::start("quickstart").await;
+    let [token, key, read_only, commands @ ..] = &quickstart.lines[..] else {
+        panic!("too few lines: {:?}", quickstart.lines);
+    };
+    assert!(token.strip_prefix("TOKEN=").unwrap().starts_with("ey"), "{token}");
+    assert!(key.strip_prefix("API_KEY=").unwrap().starts_with("sk_"), "{key}");
+    assert!(
+        read_only
+            .strip_prefix("READ_ONLY_TOKEN=")
+            .unwrap()
+            .starts_with("ey"),
+        "{read_only}"
+    );
+    assert!(
+        commands.len() >= 6 && commands.iter().all(|line| line.starts_with("curl ")),
+        "{commands:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_grpc_example_answers_with_the_status_beside_each_command() {
+    let example = Running::start("grpc").await;
+    let channel = tonic::transport::Channel::from_shared(example.url.clone()).unwrap();
+    let mut client = HealthClient::new(channel.connect().await.unwrap());
+    let mut shown = BTreeSet::new();
+    for line in example.commands() {
+        let (bytes, curl) = line.split_once(" | ").unwrap();
+        assert_eq!(bytes, r"printf '\0\0\0\0\0'", "an empty message");
+        let (command, status) = Curl::parse(curl);
+        assert_eq!(
+            command.url,
+            format!("{}/grpc.health.v1.Health/Check", example.url)
+        );
+        let mut request = tonic::Request::new(HealthCheckRequest::default());
+        if let Some(value) = command.header("authorization") {
+            let value: MetadataValue<_> = value.parse().unwrap();
+            request.metadata_mut().insert("authorization", value);
+        }
+        let answer = client.check(request).await;
+        if let Ok(answer) = &answer {
+            assert_eq!(answer.metadata().get("caller").unwrap(), "alice");
+        }
+        let code = answer.map_or_else(|status| status.code(), |_| tonic::Code::Ok);
+        assert_eq!(code as u16, status, "{line}");
+        shown.insert(status);
+    }
+    assert_eq!(shown, BTreeSet::from([0, 7, 16]));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_one_clear_message() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let output = run_to_its_end("quickstart", &port.to_string()).await;
+    let message =
+        format!("Error: port {port} is taken; set PORT to another one, or to 0 for any that is free\n");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), message);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn a_port_that_is_no_number_is_one_clear_message() {
+    let output = run_to_its_end("quickstart", "http").await;
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "Error: PORT=http is no port number\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// Starts the example, carries out its commands in their order, and says which statuses they showed.
+async fn call_as_printed(example: &str) -> BTreeSet<u16> {
+    let example = Running::start(example).await;
+    let client = client();
+    let mut shown = BTreeSet::new();
+    for line in example.commands() {
+        let (command, status) = Curl::parse(line);
+        assert!(command.url.starts_with(&example.url), "{line}");
+        let mut request = client.request(command.method, command.url);
+        for (name, value) in command.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{line}");
+        shown.insert(status);
+    }
+    shown
+}
+
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().no_proxy();
+    builder.timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+/// An example that is up. It is killed when this is dropped.
+struct Running {
+    url: String,
+    /// What it printed after its address.
+    lines: Vec<String>,
+    _process: Child,
+}
+
+impl Running {
+    async fn start(example: &str) -> Self {
+        let mut process = command(example, "0")
+            .await
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+        let first = timeout(Duration::from_secs(60), output.next_line()).await;
+        let first = first.expect("an address in time").unwrap().expect("an address");
+        let url = first.strip_prefix("listening on ").unwrap().to_owned();
+
+        // It serves when it has printed everything: after any answer, even a broken connection, all lines are in the pipe.
+        let client = client();
+        let _ = client.get(&url).send().await;
+        let mut lines = Vec::new();
+        while let Ok(line) = timeout(Duration::from_millis(300), output.next_line()).await {
+            lines.push(line.unwrap().expect("it is still running"));
+        }
+        Self {
+            url,
+            lines,
+            _process: process,
+        }
+    }
+
+    /// What it printed, but for the credentials (`NAME=…`).
+    fn commands(&self) -> impl Iterator<Item = &str> {
+        let is_credential = |line: &&str| {
+            let name = line.split_once('=').map_or("", |(name, _)| name);
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        };
+        self.lines
+            .iter()
+            .map(String::as_str)
+            .filter(move |line| !is_credential(line))
+    }
+}
+
+async fn run_to_its_end(example: &str, port: &str) -> Output {
+    let output = command(example, port).await.output();
+    timeout(Duration::from_secs(60), output)
+        .await
+        .expect("an end in time")
+        .unwrap()
+}
+
+async fn command(example: &str, port: &str) -> Command {
+    let mut command = Command::new(binary(example).await);
+    command.env("PORT", port).kill_on_drop(true);
+    command
+}
+
+/// The example's binary. `cargo test` builds it beside this one; a run that was told to build nothing but this test gets
+/// it built here.
+async fn binary(example: &str) -> PathBuf {
+    let this = env::current_exe().unwrap();
+    let folder = this.parent().and_then(Path::parent).unwrap();
+    let binary = folder.join("examples").join(format!("{example}{EXE_SUFFIX}"));
+    if !is_up_to_date(&binary, example).unwrap_or(false) {
+        let profile = folder.file_name().unwrap().to_str().unwrap();
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--example", example])
+            .args(["--profile", if profile == "debug" { "dev" } else { profile }])
+            .arg("--target-dir")
+            .arg(folder.parent().unwrap())
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(
+            built.await.unwrap().success() && binary.exists(),
+            "{} is not built",
+            binary.display()
+        );
+    }
+    binary
+}
+
+/// Whether the binary is younger than every source that cargo noted beside it (`NAME.d`), and was made of ours: a target
+/// folder may be shared with another copy of the repository. A test of an old binary would be worse than none.
+fn is_up_to_date(binary: &Path, example: &str) -> std::io::Result<bool> {
+    let built = binary.metadata()?.modified()?;
+    let noted = std::fs::read_to_string(binary.with_file_name(format!("{example}.d")))?;
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
+    for source in noted.split_whitespace().skip(1) {
+        if Path::new(source).metadata()?.modified()? > built {
+            return Ok(false);
+        }
+    }
+    Ok(noted.contains(ours))
+}
