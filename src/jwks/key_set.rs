@@ -79,7 +79,8 @@ pub(crate) enum Selection<'k> {
 impl KeySet {
     /// Reads a JSON Web Key Set (RFC 7517 section 5). At least one key in it must be usable.
     pub fn from_jwks(text: &str) -> Result<Self, KeySetError> {
-        let document: Document<'_> = document::object(text.as_bytes()).map_err(|error| not_a_key_set(&error))?;
+        let document: Document<'_> =
+            document::object(text.as_bytes()).map_err(|error| not_a_key_set(&error))?;
         if document.keys.len() > MOST_KEYS {
             return Err(KeySetError::TooManyKeys(document.keys.len()));
         }
