@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -225,7 +225,12 @@ impl Cache {
 
     /// Starts a refresh, unless one is under way, has just ended, or failed a short while ago.
     fn refresh_in_background(self: &Arc<Self>, now: Duration) {
-        let mut state = self.state();
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            // Somebody is at it; this request has its keys and does not wait.
+            Err(TryLockError::WouldBlock) => return,
+        };
         let ended = self
             .installed
             .load()

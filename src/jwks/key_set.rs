@@ -136,8 +136,7 @@ impl KeySet {
     }
 
     /// Whether this is the very same set, not only an equal one.
-    #[cfg(feature = "remote")]
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 

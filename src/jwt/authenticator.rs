@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::issuer::Issuer;
 use super::token::{Parts, UnverifiedToken};
 use super::trusted::TrustedIssuers;
+use super::verified_tokens::{TokenDigest, VerifiedTokens};
 use crate::authenticator::{Authenticator, BoxFuture, Judgement, Verdict};
 use crate::challenge::{Challenge, Realm, Scheme};
 use crate::credential::{BearerReader, Credential, Presented, RequestHead};
@@ -23,6 +24,7 @@ pub(crate) struct JwtAuthenticator {
     pub(crate) most_token_bytes: usize,
     pub(crate) revocations: Option<Arc<dyn Revocations>>,
     issuers: TrustedIssuers,
+    verified: VerifiedTokens,
 }
 
 impl JwtAuthenticator {
@@ -33,6 +35,7 @@ impl JwtAuthenticator {
             most_token_bytes: MOST_TOKEN_BYTES,
             revocations: None,
             issuers,
+            verified: VerifiedTokens::new(),
         }
     }
 
@@ -40,40 +43,74 @@ impl JwtAuthenticator {
         if token.len() > self.most_token_bytes {
             return Err(AuthError::TokenTooLong);
         }
+        let digest = TokenDigest::of(token);
+        if let Some(known) = self.verified.get(digest) {
+            return Ok(Verdict::Done(Ok(known)));
+        }
         let parts = Parts::decode(token)?;
         let unverified = UnverifiedToken::read(&parts)?;
-        let issuer = self.issuers.get(unverified.issuer()?)?;
-        let keys = match issuer.keys.current() {
+        let fresh = Fresh {
+            verified: &self.verified,
+            digest,
+            token,
+            issuer: self.issuers.get(unverified.issuer()?)?,
+        };
+        let keys = match fresh.issuer.keys.current() {
             Lookup::Ready(keys) => keys,
-            Lookup::Wait(loading) => return Ok(judge_after(loading, token, issuer)),
+            Lookup::Wait(loading) => return Ok(fresh.judge_after(loading)),
             Lookup::Refused(error) => return Err(error),
         };
-        match issuer.judge(unverified, &keys) {
-            Err(AuthError::SigningKeyUnknown) => look_beyond(&keys, token, issuer),
+        match fresh.judge(unverified, &keys) {
+            Err(AuthError::SigningKeyUnknown) => fresh.look_beyond(&keys),
             judgement => Ok(Verdict::Done(judgement)),
         }
     }
 }
 
-/// The key is not among those in memory: a newer set may have it.
-fn look_beyond(seen: &KeySet, token: &str, issuer: &Issuer) -> Result<Verdict, AuthError> {
-    match issuer.keys.beyond(seen) {
-        Lookup::Ready(keys) => judge_again(token, issuer, &keys).map(|data| Verdict::Done(Ok(data))),
-        Lookup::Wait(loading) => Ok(judge_after(loading, token, issuer)),
-        Lookup::Refused(error) => Err(error),
+/// A token that is not known yet, on its way through the judge.
+struct Fresh<'t> {
+    verified: &'t VerifiedTokens,
+    digest: TokenDigest,
+    token: &'t str,
+    issuer: &'t Issuer,
+}
+
+impl Fresh<'_> {
+    fn judge(&self, unverified: UnverifiedToken<'_>, keys: &KeySet) -> Judgement {
+        let judged = self.issuer.judge(unverified, keys)?;
+        self.verified
+            .remember(self.digest, self.token.len(), self.issuer, keys, &judged);
+        Ok(judged.data)
     }
-}
 
-fn judge_after(loading: BoxFuture<Result<KeySet, AuthError>>, token: &str, issuer: &Issuer) -> Verdict {
-    let (token, issuer) = (token.to_owned(), issuer.clone());
-    Verdict::Pending(Box::pin(
-        async move { judge_again(&token, &issuer, &loading.await?) },
-    ))
-}
+    fn judge_again(&self, keys: &KeySet) -> Judgement {
+        let parts = Parts::decode(self.token)?;
+        self.judge(UnverifiedToken::read(&parts)?, keys)
+    }
 
-fn judge_again(token: &str, issuer: &Issuer, keys: &KeySet) -> Judgement {
-    let parts = Parts::decode(token)?;
-    issuer.judge(UnverifiedToken::read(&parts)?, keys)
+    /// The key is not among those in memory: a newer set may have it.
+    fn look_beyond(&self, seen: &KeySet) -> Result<Verdict, AuthError> {
+        match self.issuer.keys.beyond(seen) {
+            Lookup::Ready(keys) => self.judge_again(&keys).map(|data| Verdict::Done(Ok(data))),
+            Lookup::Wait(loading) => Ok(self.judge_after(loading)),
+            Lookup::Refused(error) => Err(error),
+        }
+    }
+
+    fn judge_after(&self, loading: BoxFuture<Result<KeySet, AuthError>>) -> Verdict {
+        let (verified, token, issuer) = (self.verified.clone(), self.token.to_owned(), self.issuer.clone());
+        let digest = self.digest;
+        Verdict::Pending(Box::pin(async move {
+            let keys = loading.await?;
+            Fresh {
+                verified: &verified,
+                digest,
+                token: &token,
+                issuer: &issuer,
+            }
+            .judge_again(&keys)
+        }))
+    }
 }
 
 /// Asked for every judgement, wherever it came from: a token that was good a moment ago may be withdrawn by now.

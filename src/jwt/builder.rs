@@ -39,7 +39,8 @@ pub struct IssuerBuilder<State> {
 #[derive(Debug, Clone)]
 struct Settings {
     name: String,
-    audience: Audience,
+    audiences: Vec<Box<str>>,
+    clients: Option<Vec<Box<str>>>,
     tenants: Option<Tenants>,
     keys: Option<Keys>,
     algorithms: Option<Vec<Algorithm>>,
@@ -55,7 +56,8 @@ impl IssuerBuilder<NoAudience> {
     pub(super) fn new(name: String) -> Self {
         let settings = Settings {
             name,
-            audience: Audience::Named(Vec::new()),
+            audiences: Vec::new(),
+            clients: None,
             tenants: None,
             keys: None,
             algorithms: None,
@@ -78,10 +80,7 @@ impl<State> IssuerBuilder<State> {
     /// Say it again for a further one. Default: none, and without one there is no issuer, because a token that is meant
     /// for another service must not work here (RFC 9700 section 2.3).
     pub fn audience(mut self, audience: impl Into<String>) -> IssuerBuilder<WithAudience> {
-        match &mut self.settings.audience {
-            Audience::Named(names) => names.push(audience.into().into()),
-            Audience::Clients(_) => self.settings.audience = Audience::Named(vec![audience.into().into()]),
-        }
+        self.settings.audiences.push(audience.into().into());
         IssuerBuilder {
             settings: self.settings,
             state: PhantomData,
@@ -96,7 +95,7 @@ impl<State> IssuerBuilder<State> {
         clients: impl IntoIterator<Item = C>,
     ) -> IssuerBuilder<WithAudience> {
         let clients = clients.into_iter().map(|client| client.into().into());
-        self.settings.audience = Audience::Clients(clients.collect());
+        self.settings.clients = Some(clients.collect());
         IssuerBuilder {
             settings: self.settings,
             state: PhantomData,
@@ -196,11 +195,14 @@ impl IssuerBuilder<WithAudience> {
     pub fn build(self) -> Result<Issuer, ConfigError> {
         let mut settings = self.settings;
         let mut problems = Problems::default();
-        let keys = settings.keys.take().or_else(|| default_keys(&settings.name));
+        let keys = match settings.keys.take() {
+            None if settings.tenants.is_none() => default_keys(&settings.name),
+            given => given,
+        };
         if keys.is_none() {
             problems.add(
                 "keys",
-                "none are given, and without the `remote` feature they cannot be fetched",
+                "none are given, and they cannot be discovered for many tenants or without `remote`",
             );
         }
         let defaults = || keys.as_ref().map(Keys::default_algorithms).unwrap_or_default();
@@ -221,11 +223,21 @@ impl Settings {
         if self.name.is_empty() {
             problems.add("issuer", "an empty name is no issuer's");
         }
-        if self.audience.names().iter().any(|name| name.is_empty()) {
+        let mut names = self.audiences.iter().chain(self.clients.iter().flatten());
+        if names.any(|name| name.is_empty()) {
             problems.add("audience", "an empty name is no resource server's");
         }
-        if self.audience.names().is_empty() {
-            problems.add("clients_instead_of_audience", "an empty list accepts no token");
+        match &self.clients {
+            Some(clients) if clients.is_empty() => {
+                problems.add("clients_instead_of_audience", "an empty list accepts no token");
+            }
+            Some(_) if !self.audiences.is_empty() => {
+                problems.add(
+                    "clients_instead_of_audience",
+                    "there is an audience as well; only one of them can count",
+                );
+            }
+            _ => {}
         }
         if self.scope_sources.is_empty() {
             problems.add(
@@ -259,7 +271,9 @@ impl Settings {
             .ok_or_else(|| ConfigError::one("keys", "the secret is too short for every algorithm"))?;
         let rules = Rules {
             name,
-            audience: self.audience,
+            audience: self
+                .clients
+                .map_or(Audience::Named(self.audiences), Audience::Clients),
             tenants: self.tenants,
             scope_sources: self.scope_sources,
             algorithms,

@@ -7,7 +7,7 @@ use super::builder::{IssuerBuilder, NoAudience};
 use super::claims::{self, Claims};
 use super::json::{NumericDate, OneOrMany, Text, TextOrOther};
 use super::profile::Profile;
-use super::rules::{self, Audience};
+use super::rules::{self, Audience, Times};
 use super::scopes::ScopeSource;
 use super::tenants::Tenants;
 use super::token::{UnverifiedToken, VerifiedToken};
@@ -56,6 +56,13 @@ pub(super) enum AcceptedScopes {
 pub(super) struct ClaimsType {
     pub(super) id: TypeId,
     pub(super) decode: fn(&[u8]) -> serde_json::Result<Arc<dyn Any + Send + Sync>>,
+}
+
+/// A token that passed everything, and the dates that must be looked at again whenever it comes.
+#[derive(Debug, Clone)]
+pub(super) struct Judged {
+    pub(super) data: Arc<PrincipalData>,
+    pub(super) times: Times,
 }
 
 impl Issuer {
@@ -116,7 +123,7 @@ impl Issuer {
     }
 
     /// The principal of a token, if the token passes everything: type, algorithm, key, signature, rules, claims type.
-    pub(super) fn judge(&self, token: UnverifiedToken<'_>, keys: &KeySet) -> Judgement {
+    pub(super) fn judge(&self, token: UnverifiedToken<'_>, keys: &KeySet) -> Result<Judged, AuthError> {
         let rules = &*self.rules;
         rules.profile.check_header(token.header())?;
         let token = token.verify(&rules.algorithms, keys)?;
@@ -124,14 +131,23 @@ impl Issuer {
         rules.profile.check_claims(claims)?;
         self.check_tenant(claims)?;
         rules::audience(claims, &rules.audience)?;
+        let times = Times::of(claims)?;
+        self.check_times(times)?;
+        Ok(Judged {
+            data: self.principal(&token)?,
+            times,
+        })
+    }
+
+    pub(super) fn check_times(&self, times: Times) -> Result<(), AuthError> {
         // A clock before 1970 is broken; it must not make every token young.
-        let now = rules
+        let now = self
+            .rules
             .clock
             .now()
             .duration_since(UNIX_EPOCH)
             .map_err(|_| AuthError::TokenNotYetValid)?;
-        rules::times(claims, now, rules.leeway)?;
-        self.principal(&token)
+        times.check(now, self.rules.leeway)
     }
 
     /// Whether `name` is this issuer's for one of its trusted tenants.

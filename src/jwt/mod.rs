@@ -13,6 +13,7 @@ mod scopes;
 mod tenants;
 mod token;
 mod trusted;
+mod verified_tokens;
 
 pub(crate) use authenticator::JwtAuthenticator;
 pub use builder::{IssuerBuilder, NoAudience, WithAudience};

@@ -51,18 +51,37 @@ pub(super) fn audience(claims: &Claims<'_>, mine: &Audience) -> Result<(), AuthE
     }
 }
 
-/// `exp`, `nbf` and `iat` against now, both as time since 1970 (RFC 7519 sections 4.1.4 to 4.1.6). A token is dead in the
-/// very moment that `exp` names.
-pub(super) fn times(claims: &Claims<'_>, now: Duration, leeway: Duration) -> Result<(), AuthError> {
-    let expiry = claims.exp.ok_or(AuthError::ClaimMissing("exp"))?;
-    if now >= expiry.0 + leeway {
-        return Err(AuthError::TokenExpired);
+/// The dates of a token, each as time since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    expiry: Duration,
+    start: Option<Duration>,
+    issued: Option<Duration>,
+}
+
+impl Times {
+    /// `exp` is required.
+    pub(super) fn of(claims: &Claims<'_>) -> Result<Self, AuthError> {
+        let expiry = claims.exp.ok_or(AuthError::ClaimMissing("exp"))?.0;
+        Ok(Self {
+            expiry,
+            start: claims.nbf.map(|start| start.0),
+            issued: claims.iat.map(|issued| issued.0),
+        })
     }
-    if claims.nbf.is_some_and(|start| now + leeway < start.0) {
-        return Err(AuthError::TokenNotYetValid);
+
+    /// `exp`, `nbf` and `iat` against now (RFC 7519 sections 4.1.4 to 4.1.6). A token is dead in the very moment that
+    /// `exp` names.
+    pub(super) fn check(self, now: Duration, leeway: Duration) -> Result<(), AuthError> {
+        if now >= self.expiry + leeway {
+            return Err(AuthError::TokenExpired);
+        }
+        if self.start.is_some_and(|start| now + leeway < start) {
+            return Err(AuthError::TokenNotYetValid);
+        }
+        if self.issued.is_some_and(|issued| now + leeway < issued) {
+            return Err(AuthError::TokenFromFuture);
+        }
+        Ok(())
     }
-    if claims.iat.is_some_and(|issued| now + leeway < issued.0) {
-        return Err(AuthError::TokenFromFuture);
-    }
-    Ok(())
 }

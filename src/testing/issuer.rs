@@ -37,6 +37,8 @@ pub struct TestIssuer {
 struct PublishedKeys {
     signing: Vec<Arc<SigningKey>>,
     made: usize,
+    /// What the public keys parse to, until they change.
+    set: Option<KeySet>,
 }
 
 impl TestIssuer {
@@ -94,7 +96,10 @@ impl TestIssuer {
     pub fn rotate(&self) {
         let algorithms: Vec<Algorithm> =
             self.read(|keys| keys.signing.iter().map(|key| key.algorithm).collect());
-        self.write(|keys| keys.signing.clear());
+        self.write(|keys| {
+            keys.signing.clear();
+            keys.set = None;
+        });
         for algorithm in algorithms {
             self.key_for(algorithm);
         }
@@ -149,6 +154,7 @@ impl TestIssuer {
                 let kid = format!("{}-{}", algorithm.as_str().to_lowercase(), keys.made);
                 let key = Arc::new(SigningKey::generate(algorithm, kid));
                 keys.signing.push(Arc::clone(&key));
+                keys.set = None;
                 key
             })
         })
@@ -166,7 +172,12 @@ impl TestIssuer {
 /// Always the keys of now: what is not among them does not exist.
 impl KeyProvider for TestIssuer {
     fn current(&self) -> Lookup {
-        Lookup::Ready(KeySet::from_jwks(&self.jwks()).expect("the keys of a test issuer"))
+        if let Some(set) = self.read(|keys| keys.set.clone()) {
+            return Lookup::Ready(set);
+        }
+        let set = KeySet::from_jwks(&self.jwks()).expect("the keys of a test issuer");
+        self.write(|keys| keys.set = Some(set.clone()));
+        Lookup::Ready(set)
     }
 
     fn beyond(&self, _: &KeySet) -> Lookup {

@@ -226,9 +226,14 @@ async fn claims_are_decoded_once_however_often_they_are_read() {
     let app = Router::new()
         .route("/", get(handler))
         .layer(JwtLayer::new(issuer));
-    let answer = call(&app, bearer(&idp.token().sign())).await;
-    assert_eq!(answer.body, "[true, true]");
-    assert_eq!(DECODED.load(Ordering::SeqCst), 1);
+    let token = idp.token().sign();
+    for _ in 0..3 {
+        assert_eq!(call(&app, bearer(&token)).await.body, "[true, true]");
+    }
+    assert_eq!(DECODED.load(Ordering::SeqCst), 1, "not once a request");
+    idp.rotate();
+    call(&app, bearer(&idp.token().sign())).await;
+    assert_eq!(DECODED.load(Ordering::SeqCst), 2, "once for each fresh token");
 }
 
 #[tokio::test]

@@ -990,7 +990,7 @@ async fn tokens_of_another_kind_are_refused_by_their_claims() {
             ("at_hash", json!({"deep": [1, 2]})),
         ];
         let cases =
-            claims.map(|(name, value)| (name, idp.token().claim(name, value).sign(), "type_not_accepted"));
+            claims.map(|(name, value)| (name, idp.token().claim(name, value).sign(), "kind_not_accepted"));
         expect(&issuer, cases).await;
     }
 }

@@ -88,7 +88,7 @@ fn bad_tokens(idp: &TestIssuer) -> Vec<(&'static str, String)> {
         ("header_malformed", token().header("cty", "JWT").sign()),
         ("critical_extension", token().header("crit", [CANARY]).sign()),
         ("type_not_accepted", token().header("typ", CANARY).sign()),
-        ("type_not_accepted", token().claim("events", CANARY).sign()),
+        ("kind_not_accepted", token().claim("events", CANARY).sign()),
         ("algorithm_unknown", token().header("alg", CANARY).sign()),
         ("algorithm_unknown", token().header("alg", "none").sign()),
         ("algorithm_not_accepted", token().sign_with_secret(&shared())),
