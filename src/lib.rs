@@ -85,7 +85,7 @@
 //! # What it does not do
 //!
 //! It does not terminate TLS, log anybody in, or issue tokens. There is no introspection of opaque tokens yet, no
-//! revocation before a token expires, and no rate limit. There is no DPoP or mutual TLS either, so a token that is bound to a
+//! revocation that other processes hear of (`MemoryRevocations` is for one), and no rate limit. There is no DPoP or mutual TLS either, so a token that is bound to a
 //! key is refused. A credential in the query string, a form or a cookie is not read.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

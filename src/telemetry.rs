@@ -2,7 +2,7 @@
 //!
 //! | metric | kind | labels | when |
 //! |---|---|---|---|
-//! | `resource_server_decisions_total` | counter | `outcome`, `method`, `reason` | each authentication or authorization that is decided |
+//! | `resource_server_decisions_total` | counter | `outcome`, `method`, `reason` | each authentication that is decided, and each refusal by an authorization layer, an extractor or `require` |
 //! | `resource_server_key_fetches_total` | counter | `outcome` | each fetch of an issuer's keys that ends |
 //!
 //! | label | values |

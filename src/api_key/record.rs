@@ -25,6 +25,7 @@ struct Inner {
     principal: Arc<PrincipalData>,
     id: Box<str>,
     owner: Arc<str>,
+    start: Option<Box<str>>,
     digest: KeyDigest,
     not_before: Option<SystemTime>,
     expires_at: Option<SystemTime>,
@@ -36,6 +37,7 @@ struct Inner {
 pub struct ApiKeyRecordBuilder {
     id: Box<str>,
     owner: Arc<str>,
+    start: Option<Box<str>>,
     digest: KeyDigest,
     scopes: ScopeSet,
     created_at: Option<SystemTime>,
@@ -54,6 +56,7 @@ impl ApiKeyRecord {
         ApiKeyRecordBuilder {
             id: id.into().into(),
             owner: owner.into().into(),
+            start: None,
             digest,
             scopes: ScopeSet::empty(),
             created_at: None,
@@ -71,6 +74,11 @@ impl ApiKeyRecord {
     /// Whose key it is: the principal's subject.
     pub fn owner(&self) -> &str {
         &self.0.owner
+    }
+
+    /// How the key begins, for people to recognise it by.
+    pub fn start(&self) -> Option<&str> {
+        self.0.start.as_deref()
     }
 
     /// The digest that the key is found by.
@@ -137,6 +145,14 @@ impl fmt::Debug for ApiKeyRecord {
 }
 
 impl ApiKeyRecordBuilder {
+    /// How the key begins (`MintedKey::start`), for people to recognise it by. Default: not kept, because of a key made
+    /// elsewhere nobody knows which part may be shown.
+    #[must_use]
+    pub fn start(mut self, start: impl Into<String>) -> Self {
+        self.start = Some(start.into().into());
+        self
+    }
+
     /// What the key may do. Default: nothing, because a key should be given what it needs and no more.
     #[must_use]
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
@@ -192,6 +208,7 @@ impl ApiKeyRecordBuilder {
             principal: Arc::new(principal),
             id: self.id,
             owner: self.owner,
+            start: self.start,
             digest: self.digest,
             not_before: self.not_before,
             expires_at: self.expires_at,

@@ -93,7 +93,7 @@ pub enum AuthError {
     #[error("the token's claims do not decode as the declared type: {0}")]
     ClaimsUndecodable(String),
 
-    /// Longer than any key, or not the shape of one that the store holds.
+    /// Longer than any key that is in use.
     #[error("the API key cannot be one of ours")]
     ApiKeyMalformed,
     /// The store does not know the key.

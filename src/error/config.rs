@@ -4,7 +4,7 @@ use std::fmt;
 ///
 /// ```text
 /// the configuration has 2 problems
-///   audience: "" names nobody
+///   audience: an empty name is no resource server's
 ///   leeway: 600s is more than 300s
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

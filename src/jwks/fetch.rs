@@ -39,7 +39,7 @@ pub enum FetchError {
     Status(StatusCode),
 }
 
-/// The HTTP client that comes with the crate: rustls, HTTP/1.1, no redirects, no proxy, 2 s to connect, 5 s in all,
+/// The HTTP client that comes with the crate: rustls, no redirects, no proxy, 2 s to connect, 5 s in all,
 /// 512 KiB.
 ///
 /// It is built at the first fetch, so that making one costs nothing and cannot fail.

@@ -326,6 +326,27 @@ fn every_error_has_a_reason_and_a_text_of_its_own() {
 }
 
 #[test]
+fn the_guide_lists_every_reason_with_its_status_and_no_other() {
+    let rows = include_str!("../../src/guide/telemetry.md").lines();
+    let cells = |row: &str| {
+        row.split('|')
+            .map(|cell| cell.trim().trim_matches('`').to_owned())
+            .collect::<Vec<_>>()
+    };
+    let listed: BTreeSet<_> = rows
+        .map(cells)
+        .filter(|cells| cells.len() > 3 && cells[2].parse::<u16>().is_ok())
+        .map(|cells| (cells[1].clone(), cells[2].clone()))
+        .collect();
+    let status = |error: &AuthError| error.kind().status().as_u16().to_string();
+    let real = all_errors()
+        .iter()
+        .map(|error| (error.reason().to_owned(), status(error)))
+        .collect();
+    assert_eq!(listed, real);
+}
+
+#[test]
 fn every_text_is_one_clause_that_does_not_repeat_its_cause() {
     for error in all_errors() {
         let text = error.to_string();
