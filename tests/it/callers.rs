@@ -83,7 +83,10 @@ async fn authorization_details_are_told_by_type() {
             .map(|detail| detail.decode::<Payment>().ok().map(|one| one.amount))
             .collect();
         json!([
-            details.iter().map(|detail| detail.kind()).collect::<Vec<_>>(),
+            details
+                .iter()
+                .map(tower_resource_server::AuthorizationDetail::kind)
+                .collect::<Vec<_>>(),
             amounts
         ])
     };

@@ -12,6 +12,11 @@ fn app(jwt: JwtLayer) -> Router {
     whoami().layer(jwt)
 }
 
+/// When the tokens of these tests have long expired.
+fn later() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000)
+}
+
 async fn reason(app: &Router, token: &str) -> &'static str {
     call(app, bearer(token)).await.reason()
 }
@@ -85,7 +90,7 @@ async fn a_known_token_is_refused_by_the_first_request_after_its_revocation() {
     let token = idp.token().token_id("t-1").sign();
     let other = idp.token().token_id("t-2").sign();
     assert_eq!(reason(&app, &token).await, "ok");
-    revocations.revoke_token(ISSUER, "t-1", SystemTime::now() + Duration::from_secs(600));
+    revocations.revoke_token(ISSUER, "t-1", later());
     assert_eq!(reason(&app, &token).await, "token_revoked");
     assert_eq!(reason(&app, &other).await, "ok");
 }
@@ -127,7 +132,7 @@ async fn a_token_without_the_id_that_a_revocation_needs_is_refused_unless_that_i
 async fn another_issuers_token_of_the_same_id_stands() {
     let (idp, other) = (idp(), TestIssuer::new("https://other.test", API));
     let revocations = MemoryRevocations::new();
-    revocations.revoke_token(ISSUER, "t-1", SystemTime::now() + Duration::from_secs(600));
+    revocations.revoke_token(ISSUER, "t-1", later());
     let guarded = |idp: &TestIssuer| app(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
     assert_eq!(
         reason(&guarded(&idp), &idp.token().token_id("t-1").sign()).await,
