@@ -32,7 +32,8 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 ///   is answered with 503.
 /// - After a failure the next attempt waits 1 s, doubling to 1 min.
 ///
-/// The loads run as tasks on the tokio runtime that the request runs on; a cancelled request does not stop them.
+/// The loads run as tasks on the tokio runtime that the request runs on, which must have its time and I/O drivers enabled; a
+/// cancelled request does not stop them.
 #[derive(Debug, Clone)]
 pub struct CachedKeys {
     source: Arc<dyn ErasedSource>,

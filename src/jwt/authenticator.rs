@@ -55,6 +55,7 @@ impl JwtAuthenticator {
             token,
             issuer: self.issuers.get(unverified.issuer()?)?,
         };
+        fresh.issuer.check_header(&unverified)?;
         let keys = match fresh.issuer.keys.current() {
             Lookup::Ready(keys) => keys,
             Lookup::Wait(loading) => return Ok(fresh.judge_after(loading)),

@@ -125,7 +125,7 @@ impl Issuer {
     /// The principal of a token, if the token passes everything: type, algorithm, key, signature, rules, claims type.
     pub(super) fn judge(&self, token: UnverifiedToken<'_>, keys: &KeySet) -> Result<Judged, AuthError> {
         let rules = &*self.rules;
-        rules.profile.check_header(token.header())?;
+        self.check_header(&token)?;
         let token = token.verify(&rules.algorithms, keys)?;
         let claims = token.claims();
         rules.profile.check_claims(claims)?;
@@ -137,6 +137,13 @@ impl Issuer {
             data: self.principal(&token)?,
             times,
         })
+    }
+
+    /// What can be refused before any key is looked for, so that such a token makes nobody fetch one: its type, and an
+    /// algorithm that is not in the list (RFC 8725 section 3.1).
+    pub(super) fn check_header(&self, token: &UnverifiedToken<'_>) -> Result<(), AuthError> {
+        self.rules.profile.check_header(token.header())?;
+        token.check_algorithm(&self.rules.algorithms)
     }
 
     pub(super) fn check_times(&self, times: Times) -> Result<(), AuthError> {

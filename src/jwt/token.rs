@@ -107,6 +107,14 @@ impl<'t> UnverifiedToken<'t> {
         &self.header
     }
 
+    pub(super) fn check_algorithm(&self, accepted: &[Algorithm]) -> Result<(), AuthError> {
+        if accepted.contains(&self.algorithm) {
+            Ok(())
+        } else {
+            Err(AuthError::AlgorithmNotAccepted)
+        }
+    }
+
     /// Checks the signature with the one key of the issuer that fits: the only way to a [`VerifiedToken`]. The algorithm
     /// must be in the issuer's list before any key is looked at (RFC 8725 section 3.1).
     pub(super) fn verify(
@@ -114,9 +122,7 @@ impl<'t> UnverifiedToken<'t> {
         accepted: &[Algorithm],
         keys: &KeySet,
     ) -> Result<VerifiedToken<'t>, AuthError> {
-        if !accepted.contains(&self.algorithm) {
-            return Err(AuthError::AlgorithmNotAccepted);
-        }
+        self.check_algorithm(accepted)?;
         let key = match keys.select(self.header.kid(), self.algorithm) {
             Selection::One(key) => key,
             Selection::Unknown => return Err(AuthError::SigningKeyUnknown),

@@ -15,8 +15,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    AuthError, CachedKeys, Fault, Fetch, FetchError, Issuer, IssuerBuilder, JwtLayer, KeySet, KeySource,
-    Keys, Profile, RemoteKeys, TrustedIssuers, WithAudience,
+    Algorithm, AuthError, CachedKeys, Fault, Fetch, FetchError, Issuer, IssuerBuilder, JwtLayer, KeySet,
+    KeySource, Keys, Profile, RemoteKeys, TrustedIssuers, WithAudience,
 };
 
 use crate::server::{Gate, PATIENT, Reply, Server};
@@ -1411,4 +1411,33 @@ async fn an_endless_cool_down_is_told_without_harm() {
     source.then(Next::Fail);
     let answer = call(&app, bearer(&token_with_kid(&idp, "x"))).await;
     assert_eq!(assert_unavailable(&answer), u64::MAX);
+}
+
+/// A source that has nothing and counts who asks.
+#[derive(Clone, Default)]
+struct Asked(Arc<AtomicUsize>);
+
+impl KeySource for Asked {
+    type Error = std::io::Error;
+
+    async fn load(&self) -> Result<KeySet, std::io::Error> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(std::io::Error::other("no keys"))
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_no_key_could_save_makes_nobody_fetch_one() {
+    let (idp, source) = (crate::support::idp(), Asked::default());
+    let app = app(&builder(&idp)
+        .keys(CachedKeys::new(source.clone()))
+        .build()
+        .unwrap());
+    for (token, reason) in [
+        (idp.token().algorithm(Algorithm::Es512), "algorithm_not_accepted"),
+        (idp.token().header("typ", "logout+jwt"), "type_not_accepted"),
+    ] {
+        assert_eq!(call(&app, bearer(&token.sign())).await.reason(), reason);
+    }
+    assert_eq!(source.0.load(Ordering::SeqCst), 0);
 }
