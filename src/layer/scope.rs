@@ -12,6 +12,9 @@ use crate::scope::{Requirement, Scope};
 /// Who lacks a scope gets 403 `insufficient_scope`, with all that is wanted in the challenge and what is missing in the
 /// body. An anonymous caller gets 401. Without any authentication in front it is a wiring mistake: 500, and never open.
 ///
+/// In axum, a layer on a method router is around all methods that stand before it: write `get(list).layer(a)` and
+/// `post(create).layer(b)` as two routes, since in `get(list).layer(a).post(create).layer(b)` the second also holds `get`.
+///
 /// ```
 /// use tower_resource_server::{Scope, ScopeLayer};
 ///

@@ -82,6 +82,11 @@ impl TestIssuer {
             .clock(self.clock.clone())
     }
 
+    /// The issuer's identifier.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The clock that this issuer's tokens and layers live by.
     pub fn clock(&self) -> &TestClock {
         &self.clock
@@ -112,7 +117,9 @@ impl TestIssuer {
     }
 
     /// Serves the metadata (RFC 8414, OpenID Connect Discovery) and the JWKS, for tests and demonstrations that want a
-    /// socket. The issuer's name must then be the address that this is served at.
+    /// socket. The issuer's name must then be the address that this is served at, and a
+    /// layer that tells the time by itself sees tokens age by its own clock while this issuer's stands still: give them an
+    /// hour ([`TokenBuilder::expires_in`]).
     pub fn router(&self) -> Router {
         let path = self
             .name
