@@ -48,11 +48,12 @@ impl Config {
                 text.parse().map_err(|error| format!("{text:?}: {error}")),
             )
         });
+        let before = problems.0.len();
         let issuers = root.list("issuers", &mut problems, issuer);
-        let trusted = match &*issuers {
-            // What is wrong with them was told already.
-            [] if !problems.0.is_empty() => None,
-            _ => problems.keep_config("", TrustedIssuers::new(issuers.iter().cloned())),
+        let trusted = if issuers.is_empty() && problems.0.len() > before {
+            None // what is wrong with them was told already
+        } else {
+            problems.keep_config("", TrustedIssuers::new(issuers.iter().cloned()))
         };
         let strict = issuers
             .iter()

@@ -18,6 +18,7 @@ mod api_keys;
 mod architecture;
 mod claims;
 mod combining;
+mod conformance;
 mod examples;
 mod grpc;
 mod jwt;
