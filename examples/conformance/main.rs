@@ -14,6 +14,7 @@
     reason = "it tells where it listens, or what is wrong"
 )]
 
+use std::convert::Infallible;
 use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,8 +24,12 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
+use axum::serve::Listener;
 use axum::{Json, Router};
 use http_body_util::BodyExt;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_resource_server::{
@@ -41,16 +46,12 @@ const ADMIN: Scope = Scope::from_static("admin:pets");
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match serve().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::from(2)
-        }
-    }
+    let Err(message) = serve().await;
+    eprintln!("{message}");
+    ExitCode::from(2)
 }
 
-async fn serve() -> Result<(), String> {
+async fn serve() -> Result<Infallible, String> {
     let path = env::args_os()
         .nth(1)
         .ok_or("the first argument must be the path of the configuration, CONFIG.json")?;
@@ -71,9 +72,21 @@ async fn serve() -> Result<(), String> {
         let _ = issuer.warm_up().await;
     }
     println!("listening on http://{address}");
-    axum::serve(socket, app(config))
-        .await
-        .map_err(|error| error.to_string())
+    Ok(answer_everybody(socket, app(config)).await)
+}
+
+/// As `axum::serve`, but a client that has sent its request and shut down its half of the connection is answered too.
+async fn answer_everybody(mut socket: TcpListener, app: Router) -> Infallible {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().half_close(true);
+    loop {
+        let (wire, _) = Listener::accept(&mut socket).await;
+        let (server, app) = (server.clone(), TowerToHyperService::new(app.clone()));
+        tokio::spawn(async move {
+            // It ends in an error when the client leaves in the middle, or does not speak HTTP.
+            let _ = server.serve_connection(TokioIo::new(wire), app).await;
+        });
+    }
 }
 
 fn app(config: Config) -> Router {

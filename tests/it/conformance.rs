@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -612,6 +612,20 @@ async fn whatever_http_allows_is_answered_and_the_connection_stays() {
         [200, 401, 405, 401, 404, 401, 404, 405, 400, 400, 200],
         "{statuses:?}"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_has_shut_down_its_half_of_the_connection_is_answered() {
+    let server = Conformance::start(|_| {}).await;
+    let host = server.url.strip_prefix("http://").unwrap().to_owned();
+    let status = tokio::task::spawn_blocking(move || {
+        let mut wire = TcpStream::connect(&host).unwrap();
+        wire.set_read_timeout(Some(PATIENT)).unwrap();
+        write!(wire, "GET /jwt HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        wire.shutdown(Shutdown::Write).unwrap();
+        status_of(&mut wire)
+    });
+    assert_eq!(status.await.unwrap(), 401);
 }
 
 /// Reads one answer, with its body, off a connection that stays.
