@@ -36,7 +36,7 @@ macro_rules! every_command_gives_the_status_beside_it {
             }
         )+
 
-        /// The examples that are called over plain HTTP; gRPC has a test of its own.
+        /// The examples that are called over plain HTTP; gRPC and the conformance server have tests of their own.
         const CALLED_AS_PRINTED: &[&str] = &[$(stringify!($example)),+];
     };
 }
@@ -67,12 +67,14 @@ mod every_command_gives_the_status_beside_it_in {
             .unwrap()
             .map(|entry| entry.unwrap().path());
         let files: BTreeSet<String> = files
-            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .filter(|path| {
+                path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists()
+            })
             .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
             .collect();
         let run = CALLED_AS_PRINTED
             .iter()
-            .chain(&["grpc"])
+            .chain(&["conformance", "grpc"])
             .map(ToString::to_string)
             .collect();
         assert_eq!(files, run);
@@ -239,7 +241,7 @@ async fn command(example: &str, port: &str) -> Command {
 
 /// The example's binary. `cargo test` builds it beside this one; a run that was told to build nothing but this test gets
 /// it built here.
-async fn binary(example: &str) -> PathBuf {
+pub(crate) async fn binary(example: &str) -> PathBuf {
     let this = env::current_exe().unwrap();
     let folder = this.parent().and_then(Path::parent).unwrap();
     let binary = folder.join("examples").join(format!("{example}{EXE_SUFFIX}"));

@@ -19,6 +19,7 @@ mod architecture;
 mod callers;
 mod claims;
 mod combining;
+mod conformance;
 mod examples;
 mod grpc;
 mod issuers;
