@@ -207,7 +207,8 @@ fn revocations(root: &mut Members, problems: &mut Problems) -> Option<MemoryRevo
     if ids.is_empty() && versions.is_empty() {
         return None;
     }
-    let mut revocations = MemoryRevocations::new();
+    // The contract has a version concern the tokens of one subject; one without a subject is not its.
+    let mut revocations = MemoryRevocations::new().accept_tokens_without_subject();
     if ids.is_empty() {
         // No token is revoked by its id, so none needs one.
         revocations = revocations.accept_tokens_without_id();

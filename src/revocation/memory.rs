@@ -22,6 +22,7 @@ use crate::clock::{Clock, SystemClock};
 pub struct MemoryRevocations {
     lists: Arc<Lists>,
     accepts_without_id: bool,
+    accepts_without_subject: bool,
 }
 
 type Key = (Box<str>, Box<str>);
@@ -49,6 +50,7 @@ impl MemoryRevocations {
         Self {
             lists: Arc::new(lists),
             accepts_without_id: false,
+            accepts_without_subject: false,
         }
     }
 
@@ -60,7 +62,15 @@ impl MemoryRevocations {
         self
     }
 
-    /// Withdraws one token of an issuer. The entry may be forgotten at `expires_at`, when the token is dead anyway.
+    /// Lets tokens without `sub` through when a subject's tokens are withdrawn by version: they are nobody's. Default: refused,
+    /// because they could be that subject's.
+    #[must_use]
+    pub fn accept_tokens_without_subject(mut self) -> Self {
+        self.accepts_without_subject = true;
+        self
+    }
+
+    /// Withdraws one token of an issuer. The entry counts until `expires_at`, when the token is dead anyway.
     pub fn revoke_token(&self, issuer: &str, token_id: &str, expires_at: SystemTime) {
         let now = self.lists.clock.now();
         let tokens = self.lists.tokens.pin();
@@ -74,7 +84,11 @@ impl MemoryRevocations {
     }
 
     fn is_listed(&self, issuer: &str, token_id: &str) -> bool {
-        !self.lists.tokens.is_empty() && self.lists.tokens.pin().contains_key(&key(issuer, token_id))
+        if self.lists.tokens.is_empty() {
+            return false;
+        }
+        let until = self.lists.tokens.pin().get(&key(issuer, token_id)).copied();
+        until.is_some_and(|until| self.lists.clock.now() < until)
     }
 
     fn is_below_minimum(&self, issuer: &str, subject: &str, version: Option<u64>) -> bool {
@@ -104,6 +118,7 @@ impl Revocations for MemoryRevocations {
             return Standing::Good;
         }
         match token.subject {
+            None if self.accepts_without_subject => Standing::Good,
             None => Standing::Untellable("sub"),
             Some(subject) if self.is_below_minimum(token.issuer, subject, token.version) => Standing::Revoked,
             Some(_) => Standing::Good,

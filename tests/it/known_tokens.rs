@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use tower_resource_server::testing::TestIssuer;
-use tower_resource_server::{JwtLayer, MemoryRevocations, Profile, TokenAgeLayer};
+use tower_resource_server::{Clock, JwtLayer, MemoryRevocations, Profile, TokenAgeLayer};
 
 use crate::support::{API, ISSUER, bearer, call, idp, whoami};
 
@@ -126,6 +126,31 @@ async fn a_token_without_the_id_that_a_revocation_needs_is_refused_unless_that_i
         reason(&app(JwtLayer::new(idp.issuer()).revocations(relaxed)), &token).await,
         "ok"
     );
+}
+
+#[tokio::test]
+async fn a_token_without_a_subject_passes_a_version_only_if_that_is_relaxed() {
+    let idp = idp();
+    let token = idp.token().without("sub").sign();
+    let strict = MemoryRevocations::new();
+    let relaxed = MemoryRevocations::new().accept_tokens_without_subject();
+    for (revocations, expected) in [(strict, "claim_missing"), (relaxed, "ok")] {
+        revocations.require_version(ISSUER, "user_7", 3);
+        let app = app(JwtLayer::new(idp.issuer()).revocations(revocations));
+        assert_eq!(reason(&app, &token).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_entry_counts_until_its_token_would_have_expired() {
+    let idp = idp();
+    let revocations = MemoryRevocations::with_clock(idp.clock().clone());
+    let app = app(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
+    revocations.revoke_token(ISSUER, "t-1", idp.clock().now() + Duration::from_secs(60));
+    let token = idp.token().token_id("t-1").sign();
+    assert_eq!(reason(&app, &token).await, "token_revoked");
+    idp.clock().advance(Duration::from_secs(60));
+    assert_eq!(reason(&app, &token).await, "ok");
 }
 
 #[tokio::test]
