@@ -30,6 +30,7 @@ mod presenting;
 mod real_issuer;
 mod refusals;
 mod remote_keys;
+mod rfc;
 mod scopes;
 mod secrets;
 mod services;
