@@ -59,7 +59,8 @@
 //! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`], [`KeyStore`],
 //!   [`MemoryKeyStore`], [`MintError`].
 //! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`].
-//! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`]; the HTTP client behind
+//! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`],
+//!   [`KeySetError`], [`SkippedKey`]; how they are: [`KeyStatus`], [`KeyState`], [`FetchState`]; the HTTP client behind
 //!   them: [`Fetch`], [`HttpFetch`].
 //! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
 //! - Values: [`Secret`], [`Realm`], and [`Clock`], which tells all of this the time.
@@ -143,7 +144,10 @@ pub use challenge::{InvalidRealm, Realm};
 pub use clock::{Clock, SystemClock};
 pub use error::{AuthError, ConfigError, Fault, Problem, Rejection, RejectionKind};
 #[cfg(feature = "jwt")]
-pub use jwks::{Algorithm, FixedKeys, KeySet, KeySetError, Keys, SkippedKey, UnknownAlgorithm};
+pub use jwks::{
+    Algorithm, FetchState, FixedKeys, KeySet, KeySetError, KeyState, KeyStatus, Keys, SkippedKey,
+    UnknownAlgorithm,
+};
 #[cfg(feature = "remote")]
 pub use jwks::{CachedKeys, Fetch, FetchError, HttpFetch, KeySource, RemoteKeys};
 #[cfg(feature = "jwt")]

@@ -19,6 +19,9 @@
 //! | `keys fetched` | debug | `issuer`, `keys`, `skipped` | an issuer's keys were fetched |
 //! | `keys not fetched` | warn | `issuer`, `error` | a fetch failed |
 
+#[cfg(feature = "remote")]
+use std::sync::Arc;
+
 #[cfg(feature = "tracing")]
 use crate::error::Fault;
 use crate::error::Refusal;
@@ -30,6 +33,14 @@ mod names {
     pub(super) const DECISIONS: &str = "resource_server_decisions_total";
     #[cfg(feature = "remote")]
     pub(super) const KEY_FETCHES: &str = "resource_server_key_fetches_total";
+    #[cfg(feature = "remote")]
+    pub(super) const KEY_STATE: &str = "resource_server_key_state";
+    #[cfg(feature = "remote")]
+    pub(super) const FETCH_STATE: &str = "resource_server_key_fetch_state";
+    #[cfg(feature = "remote")]
+    pub(super) const ISSUER: &str = "issuer";
+    #[cfg(feature = "remote")]
+    pub(super) const STATE: &str = "state";
     pub(super) const OUTCOME: &str = "outcome";
     pub(super) const METHOD: &str = "method";
     pub(super) const REASON: &str = "reason";
@@ -87,4 +98,33 @@ pub(crate) fn keys_not_fetched(issuer: &str, error: &(dyn std::error::Error + 's
     metrics::counter!(names::KEY_FETCHES, names::OUTCOME => "failed").increment(1);
     #[cfg(feature = "tracing")]
     tracing::warn!(issuer, error, "keys not fetched");
+}
+
+/// How an issuer's keys are now; said whenever the task that keeps them has looked.
+#[cfg(feature = "remote")]
+#[allow(unused_variables, reason = "without the feature nothing is said")]
+pub(crate) fn key_status(issuer: &Arc<str>, keys: &'static str, fetch: &'static str) {
+    #[cfg(feature = "metrics")]
+    for (metric, now, states) in [
+        (names::KEY_STATE, keys, ["none", "fresh", "stale"]),
+        (names::FETCH_STATE, fetch, ["idle", "running", "waiting"]),
+    ] {
+        for state in states {
+            let issuer = metrics::SharedString::from(Arc::clone(issuer));
+            let value = if state == now { 1.0 } else { 0.0 };
+            metrics::gauge!(metric, names::ISSUER => issuer, names::STATE => state).set(value);
+        }
+    }
+}
+
+/// Keys whose life is over are in use, or are too old to be.
+#[cfg(feature = "remote")]
+#[allow(unused_variables, reason = "without the feature nothing is said")]
+pub(crate) fn keys_aged(issuer: &str, keys: &'static str) {
+    #[cfg(feature = "tracing")]
+    if keys == "stale" {
+        tracing::warn!(issuer, "keys stale");
+    } else {
+        tracing::error!(issuer, "keys too old");
+    }
 }

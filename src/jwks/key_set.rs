@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,10 +20,15 @@ const MOST_KEYS: usize = 200;
 /// [`skipped`](Self::skipped), and the rest work (RFC 7517 section 5). Symmetric keys and keys whose private part was
 /// published are always left out.
 #[derive(Clone)]
-pub struct KeySet(Arc<Inner>);
+pub struct KeySet {
+    inner: Arc<Inner>,
+    life: Option<Duration>,
+}
 
 #[derive(Default)]
 struct Inner {
+    /// What this was read from, to know it again.
+    document: Option<Box<str>>,
     keys: Vec<VerifyingKey>,
     by_kid: HashMap<String, Vec<usize>>,
     by_algorithm: HashMap<Algorithm, Vec<usize>>,
@@ -84,7 +90,10 @@ impl KeySet {
         if document.keys.len() > MOST_KEYS {
             return Err(KeySetError::TooManyKeys(document.keys.len()));
         }
-        let mut set = Inner::default();
+        let mut set = Inner {
+            document: Some(text.into()),
+            ..Inner::default()
+        };
         for (index, json) in document.keys.iter().enumerate() {
             if let Err(flaw) = ParsedJwk::parse(json.get()).and_then(|jwk| set.add(&jwk)) {
                 set.skipped.push(SkippedKey {
@@ -96,7 +105,7 @@ impl KeySet {
         if set.keys.is_empty() {
             return Err(KeySetError::NoUsableKey(set.skipped));
         }
-        Ok(Self(Arc::new(set)))
+        Ok(set.into())
     }
 
     /// A key from outside a JWKS, which answers to every `kid`.
@@ -116,39 +125,58 @@ impl KeySet {
         if set.keys.is_empty() {
             Err(flaw)
         } else {
-            Ok(Self(Arc::new(set)))
+            Ok(set.into())
         }
+    }
+
+    /// The same keys, with the time for which their source says that they are good. `CachedKeys` keeps them for that long,
+    /// within its limits; fixed keys are kept for ever. Default: the source says nothing.
+    #[must_use]
+    pub fn fresh_for(mut self, time: Duration) -> Self {
+        self.life = Some(time);
+        self
     }
 
     /// How many keys can be used.
     pub fn len(&self) -> usize {
-        self.0.distinct
+        self.inner.distinct
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.distinct == 0
+        self.inner.distinct == 0
     }
 
     /// The keys of the document that are not used, and why.
     pub fn skipped(&self) -> &[SkippedKey] {
-        &self.0.skipped
+        &self.inner.skipped
     }
 
     /// Whether this is the very same set, not only an equal one.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Whether this was read from the same document.
+    #[cfg(feature = "remote")]
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.inner.document.is_some() && self.inner.document == other.inner.document
+    }
+
+    #[cfg(feature = "remote")]
+    pub(super) fn life(&self) -> Option<Duration> {
+        self.life
     }
 
     /// Whether some key serves this algorithm.
     pub(crate) fn serves(&self, algorithm: Algorithm) -> bool {
-        self.0.by_algorithm.contains_key(&algorithm)
+        self.inner.by_algorithm.contains_key(&algorithm)
     }
 
     /// Exactly one key, or none. The algorithm is one that the issuer's list allows; a token without `kid` is judged only
     /// when a single key could be meant.
     pub(crate) fn select(&self, kid: Option<&str>, algorithm: Algorithm) -> Selection<'_> {
-        let set = &*self.0;
+        let set = &*self.inner;
         let Some(kid) = kid else {
             return match set.by_algorithm.get(&algorithm) {
                 Some(indexes) => set.only(indexes, algorithm),
@@ -169,6 +197,15 @@ fn not_a_key_set(error: &serde_json::Error) -> KeySetError {
         serde_json::error::Category::Data => "it is not an object with one array `keys`",
         _ => "it is not JSON",
     })
+}
+
+impl From<Inner> for KeySet {
+    fn from(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            life: None,
+        }
+    }
 }
 
 impl Inner {

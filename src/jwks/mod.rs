@@ -2,12 +2,20 @@
 //!
 //! From the inside out: a [`KeySet`] is what a JWKS document says; a [`KeySource`] gives one; [`CachedKeys`] keeps what a
 //! source gave and asks again when it must. [`FixedKeys`] needs none of this.
+//!
+//! The way of fetched keys, each station a file: [`fetch`](Fetch) sends a request; `documents` keeps the last answer and asks
+//! whether it still holds; [`remote`](RemoteKeys) makes keys of it; `schedule` says when, and what a request is told
+//! meanwhile; `refresher` is the task that does it; `published` is what requests see.
 
+#[cfg(feature = "remote")]
+mod address;
 #[cfg(feature = "remote")]
 mod cached;
 #[cfg(feature = "remote")]
 mod discovery;
 mod document;
+#[cfg(feature = "remote")]
+mod documents;
 #[cfg(feature = "remote")]
 mod fetch;
 mod fixed;
@@ -17,9 +25,18 @@ mod material;
 mod pem;
 mod provider;
 #[cfg(feature = "remote")]
+mod published;
+#[cfg(feature = "remote")]
+mod refresher;
+#[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "remote")]
+mod schedule;
+#[cfg(feature = "remote")]
 mod source;
+mod status;
+#[cfg(feature = "remote")]
+mod unknown_keys;
 mod verifying_key;
 
 #[cfg(feature = "remote")]
@@ -35,4 +52,5 @@ pub(crate) use provider::{KeyProvider, Lookup};
 pub use remote::RemoteKeys;
 #[cfg(feature = "remote")]
 pub use source::KeySource;
+pub use status::{FetchState, KeyState, KeyStatus};
 pub use verifying_key::{Algorithm, UnknownAlgorithm};

@@ -9,6 +9,7 @@ use super::fixed::FixedKeys;
 use super::key_set::KeySet;
 #[cfg(feature = "remote")]
 use super::remote::RemoteKeys;
+use super::status::KeyStatus;
 use super::verifying_key::Algorithm;
 use crate::authenticator::BoxFuture;
 use crate::clock::Clock;
@@ -29,8 +30,20 @@ pub(crate) trait KeyProvider: fmt::Debug + Send + Sync {
     /// The keys as they are now.
     fn current(&self) -> Lookup;
 
-    /// Somebody needs a key that is not in `seen`.
-    fn beyond(&self, seen: &KeySet) -> Lookup;
+    /// Somebody needs the key of this name and algorithm, which is not in `seen`.
+    fn beyond(&self, seen: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Lookup;
+
+    /// Waits for keys for longer than a request would.
+    fn warm_up(&self) -> BoxFuture<Result<(), AuthError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn status(&self) -> KeyStatus {
+        KeyStatus::FIXED
+    }
+
+    /// From now on, nothing is fetched from addresses that are not public.
+    fn only_public_addresses(&self) {}
 }
 
 /// Where the keys of an issuer are: [`FixedKeys`], and with the `remote` feature `RemoteKeys` or `CachedKeys` over any
@@ -42,7 +55,7 @@ pub struct Keys(Kind);
 enum Kind {
     Fixed(FixedKeys),
     #[cfg(feature = "remote")]
-    Cached(CachedKeys),
+    Cached(Box<CachedKeys>),
     #[cfg_attr(
         not(feature = "testing"),
         allow(dead_code, reason = "only the issuer for tests changes keys by hand")
@@ -139,7 +152,7 @@ impl From<FixedKeys> for Keys {
 #[cfg(feature = "remote")]
 impl From<CachedKeys> for Keys {
     fn from(keys: CachedKeys) -> Self {
-        Self(Kind::Cached(keys))
+        Self(Kind::Cached(Box::new(keys)))
     }
 }
 
@@ -158,7 +171,7 @@ impl KeyProvider for Fixed {
         Lookup::Ready(self.0.clone())
     }
 
-    fn beyond(&self, _: &KeySet) -> Lookup {
+    fn beyond(&self, _: &KeySet, _: Option<&str>, _: Algorithm) -> Lookup {
         Lookup::Refused(AuthError::SigningKeyUnknown)
     }
 }

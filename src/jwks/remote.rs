@@ -1,12 +1,11 @@
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use http::header::ACCEPT;
-use http::{HeaderValue, Request, StatusCode};
 use url::Url;
 
 use super::discovery::{self, MetadataError};
-use super::fetch::{ErasedFetch, Fetch, FetchError, HttpFetch, MOST_BYTES};
+use super::documents::{Document, Documents};
+use super::fetch::{ErasedFetch, Fetch, FetchError, HttpFetch};
 use super::key_set::{KeySet, KeySetError};
 use super::source::KeySource;
 use crate::error::Problems;
@@ -18,7 +17,16 @@ use crate::error::Problems;
 #[derive(Debug, Clone)]
 pub struct RemoteKeys {
     place: Place,
-    fetch: Arc<dyn ErasedFetch>,
+    documents: Arc<Documents>,
+    /// Where metadata were found last, and the address of the keys that they named.
+    found: Arc<Mutex<Option<Found>>>,
+    only_public: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Clone)]
+struct Found {
+    metadata: Url,
+    keys: Url,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +57,8 @@ impl RemoteKeys {
     }
 
     /// The JWKS document that the issuer's metadata names (RFC 8414, or OpenID Connect Discovery). The metadata is asked
-    /// again each time, so a `jwks_uri` that changes is followed.
+    /// again each time, so a `jwks_uri` that changes is followed; while it cannot be had or is bad, the keys are fetched
+    /// from where it said before.
     pub fn discover(issuer: impl Into<String>) -> Self {
         let issuer = issuer.into();
         let url = discovery::checked_url(&issuer).and_then(|url| {
@@ -63,17 +72,27 @@ impl RemoteKeys {
     }
 
     fn at(place: Place) -> Self {
+        Self::with(place, Arc::new(HttpFetch::new()))
+    }
+
+    fn with(place: Place, fetch: Arc<dyn ErasedFetch>) -> Self {
         Self {
             place,
-            fetch: Arc::new(HttpFetch::new()),
+            documents: Arc::new(Documents::new(fetch)),
+            found: Arc::default(),
+            only_public: Arc::default(),
         }
     }
 
     /// Fetches with this client. Default: [`HttpFetch`], because its limits are chosen for key sets.
     #[must_use]
-    pub fn fetch(mut self, fetch: impl Fetch) -> Self {
-        self.fetch = Arc::new(fetch);
-        self
+    pub fn fetch(self, fetch: impl Fetch) -> Self {
+        Self::with(self.place, Arc::new(fetch))
+    }
+
+    /// For an issuer whose name came from a token: nothing is asked that is not public (`address`).
+    pub(super) fn only_public_addresses(&self) {
+        self.only_public.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
@@ -85,25 +104,34 @@ impl RemoteKeys {
     }
 
     async fn address(&self) -> Result<Url, RemoteError> {
-        match &self.place {
-            Place::JwksUri(url) => url.clone().map_err(RemoteError::Address),
-            Place::Issuer(name, url) => {
-                self.discovered(name, &url.clone().map_err(RemoteError::Address)?)
-                    .await
-            }
+        let (name, issuer) = match &self.place {
+            Place::JwksUri(url) => return url.clone().map_err(RemoteError::Address),
+            Place::Issuer(name, url) => (name, url.clone().map_err(RemoteError::Address)?),
+        };
+        let known = self.found().clone();
+        let Some(known) = known else {
+            let found = self.search(name, discovery::well_known(&issuer)).await?;
+            let keys = found.keys.clone();
+            *self.found() = Some(found);
+            return Ok(keys);
+        };
+        // Metadata that are gone or bad take nothing away from what they said before.
+        match self.search(name, vec![known.metadata]).await {
+            Ok(found) => Ok(self.found().insert(found).keys.clone()),
+            Err(_) => Ok(known.keys),
         }
     }
 
-    /// Tries every well-known place until one answers with metadata of this issuer.
-    async fn discovered(&self, name: &str, issuer: &Url) -> Result<Url, RemoteError> {
+    /// Tries every place until one answers with metadata of this issuer.
+    async fn search(&self, name: &str, places: Vec<Url>) -> Result<Found, RemoteError> {
         let mut failure = None;
-        for url in discovery::well_known(issuer) {
-            let found = match self.document(&url).await {
-                Ok(text) => discovery::jwks_uri(&text, name).map_err(RemoteError::BadMetadata),
+        for metadata in places {
+            let found = match self.document(&metadata).await {
+                Ok(document) => discovery::jwks_uri(&document.text, name).map_err(RemoteError::BadMetadata),
                 Err(error) => Err(RemoteError::Metadata(error)),
             };
             match found {
-                Ok(url) => return Ok(url),
+                Ok(keys) => return Ok(Found { metadata, keys }),
                 // A document that is there and wrong says more than one that is not there.
                 Err(error @ RemoteError::BadMetadata(_)) => failure = Some(error),
                 Err(error) => failure = failure.or(Some(error)),
@@ -112,24 +140,14 @@ impl RemoteKeys {
         Err(failure.unwrap_or_else(|| RemoteError::Address("the issuer has no well-known place".to_owned())))
     }
 
-    async fn document(&self, url: &Url) -> Result<Bytes, FetchError> {
-        let mut request = Request::new(());
-        *request.uri_mut() = url
-            .as_str()
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| FetchError::Transport(error.into()))?;
-        let accepted = HeaderValue::from_static("application/json, application/jwk-set+json");
-        request.headers_mut().insert(ACCEPT, accepted);
-        let response = Arc::clone(&self.fetch).fetch(request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(response.status()));
-        }
-        let body = response.into_body();
-        if body.len() > MOST_BYTES {
-            Err(FetchError::TooLarge)
-        } else {
-            Ok(body)
-        }
+    async fn document(&self, url: &Url) -> Result<Document, FetchError> {
+        self.documents
+            .get(url, self.only_public.load(Ordering::Relaxed))
+            .await
+    }
+
+    fn found(&self) -> MutexGuard<'_, Option<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,8 +156,12 @@ impl KeySource for RemoteKeys {
 
     async fn load(&self) -> Result<KeySet, Self::Error> {
         let url = self.address().await?;
-        let text = self.document(&url).await.map_err(RemoteError::Keys)?;
-        let text = std::str::from_utf8(&text)?;
-        Ok(KeySet::from_jwks(text).map_err(RemoteError::Document)?)
+        let document = self.document(&url).await.map_err(RemoteError::Keys)?;
+        let text = std::str::from_utf8(&document.text)?;
+        let keys = KeySet::from_jwks(text).map_err(RemoteError::Document)?;
+        Ok(match document.max_age {
+            Some(time) => keys.fresh_for(time),
+            None => keys,
+        })
     }
 }

@@ -91,7 +91,10 @@ impl Fresh<'_> {
 
     /// The key is not among those in memory: a newer set may have it.
     fn look_beyond(&self, seen: &KeySet) -> Result<Verdict, AuthError> {
-        match self.issuer.keys.beyond(seen) {
+        let parts = Parts::decode(self.token)?;
+        let unverified = UnverifiedToken::read(&parts)?;
+        let (kid, algorithm) = unverified.key_name();
+        match self.issuer.keys.beyond(seen, kid, algorithm) {
             Lookup::Ready(keys) => self.judge_again(&keys).map(|data| Verdict::Done(Ok(data))),
             Lookup::Wait(loading) => Ok(self.judge_after(loading)),
             Lookup::Refused(error) => Err(error),

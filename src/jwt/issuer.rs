@@ -14,7 +14,7 @@ use super::token::{UnverifiedToken, VerifiedToken};
 use crate::authenticator::Judgement;
 use crate::clock::Clock;
 use crate::error::AuthError;
-use crate::jwks::{Algorithm, KeyProvider, KeySet, Lookup};
+use crate::jwks::{Algorithm, KeyProvider, KeySet, KeyStatus};
 use crate::principal::{Actor, Authentication, AuthorizationDetail, Identity, Method, PrincipalData};
 use crate::scope::Scope;
 
@@ -112,14 +112,15 @@ impl Issuer {
         }
     }
 
-    /// Loads the keys now, for a service that would rather fail at its start than at its first request. Fixed keys are
-    /// always there.
+    /// Loads the keys now, for a service that would rather fail at its start than at its first request; waits for 15 s at
+    /// most. Fixed keys are always there.
     pub async fn warm_up(&self) -> Result<(), AuthError> {
-        match self.keys.current() {
-            Lookup::Ready(_) => Ok(()),
-            Lookup::Wait(loading) => loading.await.map(drop),
-            Lookup::Refused(error) => Err(error),
-        }
+        self.keys.warm_up().await
+    }
+
+    /// How the keys are, for a health page. Costs a short lock, so it is not for every request.
+    pub fn key_status(&self) -> KeyStatus {
+        self.keys.status()
     }
 
     /// The principal of a token, if the token passes everything: type, algorithm, key, signature, rules, claims type.

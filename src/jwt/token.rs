@@ -107,6 +107,11 @@ impl<'t> UnverifiedToken<'t> {
         &self.header
     }
 
+    /// What the key is called that this token says it was signed with.
+    pub(super) fn key_name(&self) -> (Option<&str>, Algorithm) {
+        (self.header.kid(), self.algorithm)
+    }
+
     pub(super) fn check_algorithm(&self, accepted: &[Algorithm]) -> Result<(), AuthError> {
         if accepted.contains(&self.algorithm) {
             Ok(())

@@ -73,16 +73,16 @@ fn counted(work: impl Future<Output = ()>) -> BTreeSet<String> {
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || logged(work));
     let snapshot = snapshotter.snapshot().into_vec();
-    let lines = snapshot.into_iter().map(|(key, _, _, value)| {
+    let lines = snapshot.into_iter().filter_map(|(key, _, _, value)| {
         let (name, labels) = key.key().clone().into_parts();
         let labels: Vec<String> = labels
             .iter()
             .map(|label| format!("{}={}", label.key(), label.value()))
             .collect();
         let DebugValue::Counter(count) = value else {
-            panic!("{name:?} is no counter")
+            return None;
         };
-        format!("{}{{{}}} {count}", name.as_str(), labels.join(","))
+        Some(format!("{}{{{}}} {count}", name.as_str(), labels.join(",")))
     });
     lines.collect()
 }

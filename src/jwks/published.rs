@@ -1,0 +1,324 @@
+//! What requests see of an issuer's keys: a snapshot that is replaced as a whole, and a way to wait for the next one.
+//!
+//! # Why there is no race in it
+//!
+//! Everything that decides is behind one lock, which is held for a few instructions, never during a fetch, and never while
+//! code of others runs. Beside it stand four things that are read without it, and none of them decides anything:
+//!
+//! - the snapshot is stored under the lock, so whoever holds the lock sees the schedule and the keys that belong together;
+//! - `due` and `alive` only say whether it is worth waking the task: a stale answer makes a request wake it in vain, or
+//!   leaves that to the next request or to the task's own timer;
+//! - whether a task is started is decided by one atomic exchange of `alive`, so there is never a second one; and the task
+//!   gives `alive` back when it is dropped, however that comes about;
+//! - who waits has subscribed to the ends of fetches before it looks at the state, so no end is missed; a wake-up that
+//!   comes while the task is at work is kept for it ([`Notify::notify_one`] stores one).
+//!
+//! So there is no interleaving of atomics for a model checker such as loom to explore that the lock does not already order.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+use super::key_set::KeySet;
+use super::provider::{KeyProvider, Lookup};
+use super::refresher::{self, LONGEST_LOAD};
+use super::remote::RemoteKeys;
+use super::schedule::{Answer, FIRST_RETRY, Lease, Rules, Schedule};
+use super::source::ErasedSource;
+use super::status::KeyStatus;
+use super::unknown_keys::{KeyName, NameHasher};
+use super::verifying_key::Algorithm;
+use crate::authenticator::BoxFuture;
+use crate::clock::Clock;
+use crate::error::AuthError;
+
+/// The keys of one issuer, and all that is known about fetching them.
+pub(super) struct Published {
+    pub(super) issuer: Arc<str>,
+    pub(super) source: Arc<dyn ErasedSource>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) wake: Arc<Notify>,
+    /// Counts the fetches that ended.
+    pub(super) ended: watch::Sender<u64>,
+    remote: Option<RemoteKeys>,
+    rules: Rules,
+    names: NameHasher,
+    snapshot: ArcSwapOption<Snapshot>,
+    schedule: Mutex<Schedule>,
+    /// The time of the clock, in milliseconds, at which the task has something to do.
+    due: AtomicU64,
+    /// Whether there is a task.
+    alive: AtomicBool,
+    /// What ends with this value: the task, and the fetch under way.
+    tasks: Mutex<[Option<AbortHandle>; 2]>,
+}
+
+struct Snapshot {
+    set: KeySet,
+    usable_until: Duration,
+}
+
+/// What a request waits for.
+enum Wanted {
+    AnyKeys,
+    /// A key that is not in `seen`. `since`: how many fetches for unknown keys had ended when this request came.
+    Beyond {
+        seen: KeySet,
+        key: KeyName,
+        since: u64,
+    },
+}
+
+impl Published {
+    pub(super) fn new(
+        source: Arc<dyn ErasedSource>,
+        remote: Option<RemoteKeys>,
+        rules: Rules,
+        issuer: Arc<str>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            issuer,
+            source,
+            clock,
+            remote,
+            rules,
+            wake: Arc::default(),
+            ended: watch::Sender::default(),
+            names: NameHasher::default(),
+            snapshot: ArcSwapOption::empty(),
+            schedule: Mutex::new(Schedule::new(rules)),
+            due: AtomicU64::new(0),
+            alive: AtomicBool::new(false),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// Changes or asks the schedule, and says when the task is needed next.
+    pub(super) fn schedule<T>(&self, ask: impl FnOnce(&mut Schedule, Duration) -> T) -> T {
+        let mut schedule = self.locked();
+        let answer = ask(&mut schedule, self.clock.monotonic());
+        let due = u64::try_from(schedule.due().as_millis()).unwrap_or(u64::MAX);
+        self.due.store(due, Ordering::Relaxed);
+        answer
+    }
+
+    /// Lets every request from now on see this set. The one in use stays if the new one says the same, so that what was
+    /// verified with it stays verified.
+    pub(super) fn publish(&self, new: KeySet) {
+        self.schedule(|schedule, now| {
+            let life = new.life();
+            let (set, changed) = match &*self.snapshot.load() {
+                Some(old) if old.set.says_the_same(&new) => (old.set.clone(), false),
+                _ => (new, true),
+            };
+            let Lease { usable_until, .. } = schedule.succeeded(now, life, changed);
+            self.snapshot
+                .store(Some(Arc::new(Snapshot { set, usable_until })));
+        });
+    }
+
+    pub(super) fn status(&self) -> KeyStatus {
+        let (date, steady) = (self.clock.now(), self.clock.monotonic());
+        self.locked().status(steady, |time| {
+            let moved = if time >= steady {
+                date.checked_add(time.saturating_sub(steady))
+            } else {
+                date.checked_sub(steady.saturating_sub(time))
+            };
+            moved.unwrap_or(if time >= steady {
+                date
+            } else {
+                SystemTime::UNIX_EPOCH
+            })
+        })
+    }
+
+    /// Gives the fetch under way to this value, which ends it when it is dropped.
+    pub(super) fn owns_load(&self, load: AbortHandle) {
+        self.own(1, load);
+    }
+
+    /// The task has ended: with its runtime, which says nothing about the issuer.
+    pub(super) fn is_alone(&self) {
+        self.schedule(|schedule, _| schedule.interrupted());
+        self.alive.store(false, Ordering::Release);
+        self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    fn own(&self, place: usize, task: AbortHandle) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = tasks.get_mut(place) {
+            *place = Some(task);
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn usable(&self, now: Duration) -> Option<KeySet> {
+        let snapshot = self.snapshot.load();
+        let snapshot = snapshot.as_ref()?;
+        (now < snapshot.usable_until).then(|| snapshot.set.clone())
+    }
+
+    /// Wakes the task, or starts one on the runtime of this request if there is none or its runtime has gone.
+    fn rouse(self: &Arc<Self>) -> Result<(), AuthError> {
+        if self.alive.load(Ordering::Acquire) {
+            self.wake.notify_one();
+            return Ok(());
+        }
+        let runtime = tokio::runtime::Handle::try_current().map_err(unavailable)?;
+        if self.alive.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        // A runtime that is shutting down drops the task at once, so no lock is held here.
+        let task = runtime.spawn(refresher::run(self));
+        self.own(0, task.abort_handle());
+        if self.alive.load(Ordering::Acquire) {
+            Ok(())
+        } else {
+            Err(unavailable("the runtime is shutting down"))
+        }
+    }
+
+    /// The task's own timer wakes it in time, as a rule; this is for a clock that is not the machine's, and for a runtime
+    /// that has gone.
+    fn rouse_if_due(self: &Arc<Self>, now: Duration) {
+        let due = Duration::from_millis(self.due.load(Ordering::Relaxed));
+        if now >= due || !self.alive.load(Ordering::Acquire) {
+            let _ = self.rouse();
+        }
+    }
+
+    fn find(self: &Arc<Self>, wanted: Wanted, longest_wait: Duration) -> Lookup {
+        match self.ask(&wanted) {
+            Some(Ok(set)) => Lookup::Ready(set),
+            Some(Err(error)) => Lookup::Refused(error),
+            None => match self.rouse() {
+                Ok(()) => Lookup::Wait(Box::pin(Arc::clone(self).wait(wanted, longest_wait))),
+                Err(error) => Lookup::Refused(error),
+            },
+        }
+    }
+
+    /// What can be said now; nothing, if there is a fetch to wait for.
+    fn ask(&self, wanted: &Wanted) -> Option<Result<KeySet, AuthError>> {
+        self.schedule(|schedule, now| {
+            let answer = match (wanted, self.usable(now)) {
+                (Wanted::AnyKeys, Some(set)) => return Some(Ok(set)),
+                (Wanted::Beyond { seen, .. }, Some(set)) if !set.is(seen) => return Some(Ok(set)),
+                (Wanted::Beyond { key, since, .. }, Some(_)) => schedule.wants_key(*key, *since, now),
+                (_, None) => schedule.wants_keys(now),
+            };
+            match answer {
+                Answer::Wait => None,
+                Answer::Unknown => Some(Err(AuthError::SigningKeyUnknown)),
+                Answer::Unavailable { retry_after, cause } => Some(Err(AuthError::KeysUnavailable {
+                    retry_after,
+                    source: Box::new(Told(cause)),
+                })),
+            }
+        })
+    }
+
+    async fn wait(self: Arc<Self>, wanted: Wanted, longest: Duration) -> Result<KeySet, AuthError> {
+        let in_time = tokio::time::timeout(longest, self.answer(&wanted)).await;
+        in_time.unwrap_or_else(|_| Err(unavailable("the keys did not arrive in time")))
+    }
+
+    async fn answer(self: &Arc<Self>, wanted: &Wanted) -> Result<KeySet, AuthError> {
+        let mut ended = self.ended.subscribe();
+        loop {
+            // Marked as seen first, then asked: an end in between is seen by one of the two.
+            ended.mark_unchanged();
+            if let Some(told) = self.ask(wanted) {
+                return told;
+            }
+            self.rouse()?;
+            if ended.changed().await.is_err() {
+                return Err(unavailable("the fetch was interrupted"));
+            }
+        }
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().flatten().for_each(AbortHandle::abort);
+    }
+}
+
+/// The text of a failure that others are told too.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Told(Arc<str>);
+
+fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AuthError {
+    AuthError::KeysUnavailable {
+        retry_after: FIRST_RETRY,
+        source: cause.into(),
+    }
+}
+
+/// The layers' hold on the keys: when the last of them goes, the task goes.
+#[derive(Debug)]
+pub(super) struct Handle(pub(super) Arc<Published>);
+
+impl KeyProvider for Handle {
+    fn current(&self) -> Lookup {
+        let published = &self.0;
+        let now = published.clock.monotonic();
+        match published.usable(now) {
+            Some(set) => {
+                published.rouse_if_due(now);
+                Lookup::Ready(set)
+            }
+            None => published.find(Wanted::AnyKeys, published.rules.longest_wait),
+        }
+    }
+
+    fn beyond(&self, seen: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Lookup {
+        let published = &self.0;
+        let wanted = Wanted::Beyond {
+            seen: seen.clone(),
+            key: published.names.name(kid, algorithm),
+            since: published.locked().fetches_for_unknown(),
+        };
+        published.find(wanted, published.rules.longest_wait)
+    }
+
+    fn warm_up(&self) -> BoxFuture<Result<(), AuthError>> {
+        match self.0.find(Wanted::AnyKeys, LONGEST_LOAD) {
+            Lookup::Ready(_) => Box::pin(std::future::ready(Ok(()))),
+            Lookup::Wait(loading) => Box::pin(async move { loading.await.map(drop) }),
+            Lookup::Refused(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn status(&self) -> KeyStatus {
+        self.0.status()
+    }
+
+    fn only_public_addresses(&self) {
+        if let Some(remote) = &self.0.remote {
+            remote.only_public_addresses();
+        }
+    }
+}
+
+impl fmt::Debug for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Published")
+            .field("issuer", &self.issuer)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
