@@ -58,10 +58,11 @@
 //! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`].
 //! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`], [`KeyStore`],
 //!   [`MemoryKeyStore`], [`MintError`].
-//! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`].
+//! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`]; those that are
+//!   found at run time: [`IssuerResolver`], [`ResolvedIssuers`].
 //! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`],
 //!   [`KeySetError`], [`SkippedKey`]; how they are: [`KeyStatus`], [`KeyState`], [`FetchState`]; the HTTP client behind
-//!   them: [`Fetch`], [`HttpFetch`].
+//!   them: [`Fetch`], [`HttpFetch`], [`FetchError`], [`PublicAddressesOnly`].
 //! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
 //! - Values: [`Secret`], [`Realm`], and [`Clock`], which tells all of this the time.
 //!
@@ -149,9 +150,11 @@ pub use jwks::{
     UnknownAlgorithm,
 };
 #[cfg(feature = "remote")]
-pub use jwks::{CachedKeys, Fetch, FetchError, HttpFetch, KeySource, RemoteKeys};
+pub use jwks::{CachedKeys, Fetch, FetchError, HttpFetch, KeySource, PublicAddressesOnly, RemoteKeys};
 #[cfg(feature = "jwt")]
 pub use jwt::{Issuer, IssuerBuilder, NoAudience, Profile, ScopeSource, TrustedIssuers, WithAudience};
+#[cfg(feature = "remote")]
+pub use jwt::{IssuerResolver, ResolvedIssuers};
 #[cfg(all(feature = "api-key", feature = "jwt"))]
 pub use layer::AnyOfLayer;
 #[cfg(feature = "api-key")]

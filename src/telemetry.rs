@@ -4,6 +4,8 @@
 //! |---|---|---|---|
 //! | `resource_server_decisions_total` | counter | `outcome`, `method`, `reason` | each authentication that is decided, and each refusal by an authorization layer, an extractor or `require` |
 //! | `resource_server_key_fetches_total` | counter | `outcome` | each fetch of an issuer's keys that ends |
+//! | `resource_server_key_state` | gauge | `issuer`, `state` | 1 for the state that the keys are in, 0 for the others |
+//! | `resource_server_key_fetch_state` | gauge | `issuer`, `state` | the same for the fetch |
 //!
 //! | label | values |
 //! |---|---|
@@ -18,6 +20,8 @@
 //! | `request refused` | debug; warn for faults of upstream; error for faults of ours | `reason`, `status`, `error` | each refusal |
 //! | `keys fetched` | debug | `issuer`, `keys`, `skipped` | an issuer's keys were fetched |
 //! | `keys not fetched` | warn | `issuer`, `error` | a fetch failed |
+//! | `keys stale` | warn | `issuer` | the life of the keys is over, and they are in use |
+//! | `keys too old` | error | `issuer` | they are not used any more |
 
 #[cfg(feature = "remote")]
 use std::sync::Arc;

@@ -125,6 +125,9 @@ pub enum AuthError {
         #[source]
         source: BoxError,
     },
+    /// The look-up of an issuer that is found at run time failed.
+    #[error("the issuer could not be looked up")]
+    ResolverUnavailable(#[source] BoxError),
     /// The key store did not answer.
     #[error("the key store is out of reach")]
     StoreUnavailable(#[source] BoxError),
@@ -132,6 +135,9 @@ pub enum AuthError {
     /// A layer or extractor stands where no authentication layer is in front of it.
     #[error("no authentication layer stands in front of this layer or extractor")]
     NotAuthenticated,
+    /// What the resolver returned cannot be trusted as it is.
+    #[error("the resolved issuer cannot be used: {0}")]
+    IssuerMisconfigured(&'static str),
     /// A handler asks for claims of a type that no issuer of the layer declared.
     #[error("no issuer declared the claims type that the handler asks for")]
     ClaimsUndeclared,
@@ -178,8 +184,10 @@ impl AuthError {
             Self::ScopeMissing(_) => "scope_missing",
             Self::ClaimsAbsent => "claims_absent",
             Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::ResolverUnavailable(_) => "resolver_unavailable",
             Self::StoreUnavailable(_) => "store_unavailable",
             Self::NotAuthenticated => "not_authenticated",
+            Self::IssuerMisconfigured(_) => "issuer_misconfigured",
             Self::ClaimsUndeclared => "claims_undeclared",
         }
     }
@@ -193,8 +201,12 @@ impl AuthError {
             }
             Self::ScopeMissing(_) => RejectionKind::InsufficientScope,
             Self::ClaimsAbsent => RejectionKind::Forbidden,
-            Self::KeysUnavailable { .. } | Self::StoreUnavailable(_) => RejectionKind::Unavailable,
-            Self::NotAuthenticated | Self::ClaimsUndeclared => RejectionKind::Misconfigured,
+            Self::KeysUnavailable { .. } | Self::ResolverUnavailable(_) | Self::StoreUnavailable(_) => {
+                RejectionKind::Unavailable
+            }
+            Self::NotAuthenticated | Self::IssuerMisconfigured(_) | Self::ClaimsUndeclared => {
+                RejectionKind::Misconfigured
+            }
             _ => RejectionKind::InvalidCredential,
         }
     }
@@ -211,10 +223,12 @@ impl AuthError {
             Self::TokenTooOld => "the token is too old for this resource",
             Self::ScopeMissing(_) => "the credential does not cover this request",
             Self::ClaimsAbsent => "this resource is not for this kind of caller",
-            Self::KeysUnavailable { .. } | Self::StoreUnavailable(_) => {
+            Self::KeysUnavailable { .. } | Self::ResolverUnavailable(_) | Self::StoreUnavailable(_) => {
                 "the credential cannot be checked for now"
             }
-            Self::NotAuthenticated | Self::ClaimsUndeclared => "the service is misconfigured",
+            Self::NotAuthenticated | Self::IssuerMisconfigured(_) | Self::ClaimsUndeclared => {
+                "the service is misconfigured"
+            }
             _ => "the credential is not valid here",
         }
     }
@@ -222,7 +236,7 @@ impl AuthError {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::KeysUnavailable { retry_after, .. } => Some(*retry_after),
-            Self::StoreUnavailable(_) => Some(STORE_RETRY),
+            Self::ResolverUnavailable(_) | Self::StoreUnavailable(_) => Some(STORE_RETRY),
             _ => None,
         }
     }

@@ -2,10 +2,12 @@
 //! ([`AuthError`]), and for the client ([`Rejection`]).
 
 mod auth;
+mod chain;
 mod config;
 mod rejection;
 
 pub use auth::AuthError;
+pub(crate) use chain::{Told, causes, chain};
 pub(crate) use config::Problems;
 pub use config::{ConfigError, Problem};
 pub(crate) use rejection::Refusal;

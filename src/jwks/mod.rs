@@ -42,7 +42,7 @@ mod verifying_key;
 #[cfg(feature = "remote")]
 pub use cached::CachedKeys;
 #[cfg(feature = "remote")]
-pub use fetch::{Fetch, FetchError, HttpFetch};
+pub use fetch::{Fetch, FetchError, HttpFetch, PublicAddressesOnly};
 pub use fixed::FixedKeys;
 pub(crate) use key_set::Selection;
 pub use key_set::{KeySet, KeySetError, SkippedKey};

@@ -42,8 +42,8 @@ pub(crate) trait KeyProvider: fmt::Debug + Send + Sync {
         KeyStatus::FIXED
     }
 
-    /// From now on, nothing is fetched from addresses that are not public.
-    fn only_public_addresses(&self) {}
+    /// A stranger had a say in which issuer this is. `only_public`: nothing is fetched from addresses that are not public.
+    fn belongs_to_stranger(&self, _only_public: bool) {}
 }
 
 /// Where the keys of an issuer are: [`FixedKeys`], and with the `remote` feature `RemoteKeys` or `CachedKeys` over any

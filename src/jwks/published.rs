@@ -35,7 +35,7 @@ use super::unknown_keys::{KeyName, NameHasher};
 use super::verifying_key::Algorithm;
 use crate::authenticator::BoxFuture;
 use crate::clock::Clock;
-use crate::error::AuthError;
+use crate::error::{AuthError, Told};
 
 /// The keys of one issuer, and all that is known about fetching them.
 pub(super) struct Published {
@@ -45,6 +45,8 @@ pub(super) struct Published {
     pub(super) wake: Arc<Notify>,
     /// Counts the fetches that ended.
     pub(super) ended: watch::Sender<u64>,
+    /// Issuers that are found at run time have none: there is no end to their names.
+    pub(super) has_gauges: AtomicBool,
     remote: Option<RemoteKeys>,
     rules: Rules,
     names: NameHasher,
@@ -88,6 +90,7 @@ impl Published {
             clock,
             remote,
             rules,
+            has_gauges: AtomicBool::new(true),
             wake: Arc::default(),
             ended: watch::Sender::default(),
             names: NameHasher::default(),
@@ -256,11 +259,6 @@ impl Drop for Published {
     }
 }
 
-/// The text of a failure that others are told too.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Told(Arc<str>);
-
 fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AuthError {
     AuthError::KeysUnavailable {
         retry_after: FIRST_RETRY,
@@ -307,8 +305,11 @@ impl KeyProvider for Handle {
         self.0.status()
     }
 
-    fn only_public_addresses(&self) {
-        if let Some(remote) = &self.0.remote {
+    fn belongs_to_stranger(&self, only_public: bool) {
+        self.0.has_gauges.store(false, Ordering::Relaxed);
+        if let Some(remote) = &self.0.remote
+            && only_public
+        {
             remote.only_public_addresses();
         }
     }

@@ -2,6 +2,7 @@
 //! the last layer or with its runtime, and the next request starts another.
 
 use std::error::Error;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::published::Published;
 use super::schedule::Step;
 use super::source::Loaded;
 use super::status::KeyState;
+use crate::error::{causes, chain};
 use crate::telemetry;
 
 /// A source that has not answered by then has failed.
@@ -63,7 +65,9 @@ async fn turn(published: &Weak<Published>, wake: &Notify, said: &mut KeyState) -
 /// Says how the keys are, and says it aloud when they have aged.
 fn tell(published: &Published, said: &mut KeyState) {
     let status = published.status();
-    telemetry::key_status(&published.issuer, status.keys.as_str(), status.fetch.as_str());
+    if published.has_gauges.load(Ordering::Relaxed) {
+        telemetry::key_status(&published.issuer, status.keys.as_str(), status.fetch.as_str());
+    }
     let before = std::mem::replace(said, status.keys);
     if before != status.keys && before != KeyState::None && status.keys != KeyState::Fresh {
         telemetry::keys_aged(&published.issuer, status.keys.as_str());
@@ -97,15 +101,6 @@ fn end(published: &Published, result: Loaded) {
     published
         .ended
         .send_modify(|ended| *ended = ended.wrapping_add(1));
-}
-
-fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 /// For how long the issuer does not want to be asked, if that is why there are no keys.

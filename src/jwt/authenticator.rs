@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::issuer::Issuer;
 use super::token::{Parts, UnverifiedToken};
-use super::trusted::TrustedIssuers;
+use super::trusted::{Found, TrustedIssuers};
 use super::verified_tokens::{TokenDigest, VerifiedTokens};
 use crate::authenticator::{Authenticator, BoxFuture, Judgement, Verdict};
 use crate::challenge::{Challenge, Realm, Scheme};
@@ -44,27 +44,41 @@ impl JwtAuthenticator {
             return Err(AuthError::TokenTooLong);
         }
         let digest = TokenDigest::of(token);
-        if let Some(known) = self.verified.get(digest) {
+        if let Some(known) = self.verified.get(digest, &self.issuers) {
             return Ok(Verdict::Done(Ok(known)));
         }
         let parts = Parts::decode(token)?;
         let unverified = UnverifiedToken::read(&parts)?;
-        let fresh = Fresh {
+        match self.issuers.find(unverified.issuer()?) {
+            Found::Here(issuer) => self.fresh(digest, token, &issuer).start(unverified),
+            Found::Wait(looking) => Ok(self.judge_after(looking, digest, token.to_owned())),
+            Found::Refused(error) => Err(error),
+        }
+    }
+
+    fn fresh<'t>(&'t self, digest: TokenDigest, token: &'t str, issuer: &'t Issuer) -> Fresh<'t> {
+        Fresh {
             verified: &self.verified,
             digest,
             token,
-            issuer: self.issuers.get(unverified.issuer()?)?,
-        };
-        fresh.issuer.check_header(&unverified)?;
-        let keys = match fresh.issuer.keys.current() {
-            Lookup::Ready(keys) => keys,
-            Lookup::Wait(loading) => return Ok(fresh.judge_after(loading)),
-            Lookup::Refused(error) => return Err(error),
-        };
-        match fresh.judge(unverified, &keys) {
-            Err(AuthError::SigningKeyUnknown) => fresh.look_beyond(&keys),
-            judgement => Ok(Verdict::Done(judgement)),
+            issuer,
         }
+    }
+
+    fn judge_after(
+        &self,
+        looking: BoxFuture<Result<Issuer, AuthError>>,
+        digest: TokenDigest,
+        token: String,
+    ) -> Verdict {
+        let this = self.clone();
+        Verdict::Pending(Box::pin(async move {
+            let issuer = looking.await?;
+            match this.fresh(digest, &token, &issuer).start_anew()? {
+                Verdict::Done(judgement) => judgement,
+                Verdict::Pending(judgement) => judgement.await,
+            }
+        }))
     }
 }
 
@@ -77,6 +91,24 @@ struct Fresh<'t> {
 }
 
 impl Fresh<'_> {
+    fn start(&self, unverified: UnverifiedToken<'_>) -> Result<Verdict, AuthError> {
+        self.issuer.check_header(&unverified)?;
+        let keys = match self.issuer.keys.current() {
+            Lookup::Ready(keys) => keys,
+            Lookup::Wait(loading) => return Ok(self.judge_after(loading)),
+            Lookup::Refused(error) => return Err(error),
+        };
+        match self.judge(unverified, &keys) {
+            Err(AuthError::SigningKeyUnknown) => self.look_beyond(&keys),
+            judgement => Ok(Verdict::Done(judgement)),
+        }
+    }
+
+    fn start_anew(&self) -> Result<Verdict, AuthError> {
+        let parts = Parts::decode(self.token)?;
+        self.start(UnverifiedToken::read(&parts)?)
+    }
+
     fn judge(&self, unverified: UnverifiedToken<'_>, keys: &KeySet) -> Judgement {
         let judged = self.issuer.judge(unverified, keys)?;
         self.verified

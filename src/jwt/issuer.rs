@@ -123,6 +123,17 @@ impl Issuer {
         self.keys.status()
     }
 
+    /// Whether its owner said which of its scopes count.
+    pub(super) fn names_its_scopes(&self) -> bool {
+        !matches!(self.rules.scopes, AcceptedScopes::Unnamed)
+    }
+
+    /// Whether this is the very same issuer, not only an equal one.
+    #[cfg(feature = "remote")]
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rules, &other.rules)
+    }
+
     /// The principal of a token, if the token passes everything: type, algorithm, key, signature, rules, claims type.
     pub(super) fn judge(&self, token: UnverifiedToken<'_>, keys: &KeySet) -> Result<Judged, AuthError> {
         let rules = &*self.rules;

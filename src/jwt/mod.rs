@@ -8,6 +8,10 @@ mod header;
 mod issuer;
 mod json;
 mod profile;
+#[cfg(feature = "remote")]
+mod resolved;
+#[cfg(feature = "remote")]
+mod resolver;
 mod rules;
 mod scopes;
 mod tenants;
@@ -19,5 +23,7 @@ pub(crate) use authenticator::JwtAuthenticator;
 pub use builder::{IssuerBuilder, NoAudience, WithAudience};
 pub use issuer::Issuer;
 pub use profile::Profile;
+#[cfg(feature = "remote")]
+pub use resolver::{IssuerResolver, ResolvedIssuers};
 pub use scopes::ScopeSource;
 pub use trusted::TrustedIssuers;

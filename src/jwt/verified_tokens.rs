@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::issuer::{Issuer, Judged};
+use super::trusted::TrustedIssuers;
 use crate::jwks::{KeySet, Lookup};
 use crate::principal::PrincipalData;
 
@@ -49,8 +50,11 @@ impl VerifiedTokens {
     }
 
     /// The principal of a token that was verified before and is still good. `None`: judge it, and say what is wrong.
-    pub(super) fn get(&self, token: TokenDigest) -> Option<Arc<PrincipalData>> {
+    pub(super) fn get(&self, token: TokenDigest, issuers: &TrustedIssuers) -> Option<Arc<PrincipalData>> {
         let entry = self.0.get(&token)?;
+        if !issuers.trusts(&entry.issuer) {
+            return None;
+        }
         let Lookup::Ready(keys) = entry.issuer.keys.current() else {
             return None;
         };

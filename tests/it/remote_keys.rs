@@ -909,8 +909,7 @@ async fn without_any_keys_the_answer_is_503_and_attempts_become_rarer() {
         idp.clock().advance(shortest.saturating_sub(INSTANT));
         assert!(assert_unavailable(&call(&app, bearer(&token)).await) <= pause / 10 + 1);
         assert_eq!(source.loads(), loads);
-        idp.clock()
-            .advance(Duration::from_secs(pause) / 10 + INSTANT);
+        idp.clock().advance(Duration::from_secs(pause) / 10 + INSTANT);
     }
     source.publish(&idp);
     assert_eq!(reason(&app, &token).await, "ok");
