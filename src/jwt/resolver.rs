@@ -65,8 +65,8 @@ impl fmt::Debug for dyn ErasedResolver {
 /// - Names that are nobody's are remembered too, so that junk does not reach the resolver twice.
 /// - Of the issuers that it finds, keys and metadata are fetched from public addresses only: loopback, private, link-local
 ///   and other special addresses are refused after the name was resolved, so a tenant cannot make this service call what
-///   only this service can reach. A [`Fetch`](crate::Fetch) of your own gets such requests with
-///   [`PublicAddressesOnly`](crate::PublicAddressesOnly) in their extensions; `HttpFetch::with_client` refuses them.
+///   only this service can reach. A `Fetch` of your own gets such requests with
+///   `PublicAddressesOnly` in their extensions; `HttpFetch::with_client` refuses them.
 /// - An issuer whose name is not exactly the one asked for, or whose scopes are not named, is answered with 500.
 ///
 /// When an issuer is forgotten or not found any more, its tokens are refused, also those that were verified before.

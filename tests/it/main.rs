@@ -24,6 +24,7 @@ mod examples;
 mod grpc;
 mod issuers;
 mod jwt;
+mod key_life;
 mod keys;
 mod known_tokens;
 mod neighbours;
