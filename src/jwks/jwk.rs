@@ -10,6 +10,7 @@ use jsonwebtoken::jwk::{
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::document;
 use super::material::{Curve, KeyFlaw, KeyMaterial};
@@ -19,6 +20,8 @@ use super::verifying_key::Algorithm;
 pub(super) struct ParsedJwk {
     pub(super) kid: Option<String>,
     pub(super) algorithm: Option<Algorithm>,
+    /// Whose tokens it signs, where the document says so.
+    pub(super) issuer: Option<Box<str>>,
     pub(super) material: KeyMaterial,
 }
 
@@ -31,6 +34,8 @@ struct Extra<'j> {
     alg: Option<Cow<'j, str>>,
     #[serde(default, borrow)]
     crv: Option<Cow<'j, str>>,
+    /// Entra ID's: whose tokens the key signs, in a document that many tenants share.
+    issuer: Option<Value>,
     d: Option<IgnoredAny>,
     p: Option<IgnoredAny>,
     q: Option<IgnoredAny>,
@@ -46,6 +51,13 @@ impl Extra<'_> {
     fn is_private(&self) -> bool {
         let members = [&self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.oth];
         members.into_iter().any(Option::is_some)
+    }
+
+    /// What is no string is nobody's name: it fits no token where the member counts, and hurts nobody where it does not.
+    fn issuer(&self) -> Option<Box<str>> {
+        self.issuer
+            .as_ref()
+            .map(|issuer| issuer.as_str().unwrap_or_default().into())
     }
 
     /// Why members that jsonwebtoken could not make a key of are none: it does not tell.
@@ -83,6 +95,7 @@ impl ParsedJwk {
         Ok(Self {
             kid: jwk.common.key_id,
             algorithm,
+            issuer: extra.issuer(),
             material,
         })
     }

@@ -23,13 +23,21 @@ pub struct KeySet(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    keys: Vec<VerifyingKey>,
+    keys: Vec<PublishedKey>,
     by_kid: HashMap<String, Vec<usize>>,
     by_algorithm: HashMap<Algorithm, Vec<usize>>,
     /// Keys given without a name, outside a JWKS: they answer to any.
     nameless: Vec<usize>,
     distinct: usize,
     skipped: Vec<SkippedKey>,
+}
+
+/// A key, and what its document says of it.
+#[derive(Debug)]
+pub(crate) struct PublishedKey {
+    key: VerifyingKey,
+    /// Whose tokens it signs (`issuer`, a member of Entra ID's); `None` if some entry of the key does not say.
+    issuers: Option<Vec<Box<str>>>,
 }
 
 /// A key of a JWKS that is not used, and why.
@@ -69,7 +77,7 @@ struct Document<'j> {
 /// What a token's `kid` and algorithm lead to.
 #[derive(Debug)]
 pub(crate) enum Selection<'k> {
-    One(&'k VerifyingKey),
+    One(&'k PublishedKey),
     /// The set has no such key; a newer set may.
     Unknown,
     /// There are several, or the one that is named is of another kind; no newer set is likely to help.
@@ -106,7 +114,7 @@ impl KeySet {
         for algorithm in Algorithm::all_for(material) {
             match VerifyingKey::parse(algorithm, material) {
                 Ok(key) => {
-                    let index = set.push(key);
+                    let index = set.push(key, None);
                     set.nameless.push(index);
                 }
                 Err(other) => flaw = other,
@@ -184,8 +192,11 @@ impl Inner {
             .collect::<Result<_, _>>()?;
         let before = self.keys.len();
         for key in keys {
-            let known = self.keys.iter().position(|other| other.is_same(&key));
-            let index = known.unwrap_or_else(|| self.push(key));
+            let known = self.keys.iter().position(|other| other.key.is_same(&key));
+            let index = known.unwrap_or_else(|| self.push(key, Some(Vec::new())));
+            if let Some(key) = self.keys.get_mut(index) {
+                key.serve(jwk.issuer.clone());
+            }
             if let Some(kid) = &jwk.kid {
                 let same_name = self.by_kid.entry(kid.clone()).or_default();
                 if !same_name.contains(&index) {
@@ -197,10 +208,10 @@ impl Inner {
         Ok(())
     }
 
-    fn push(&mut self, key: VerifyingKey) -> usize {
+    fn push(&mut self, key: VerifyingKey, issuers: Option<Vec<Box<str>>>) -> usize {
         let index = self.keys.len();
         self.by_algorithm.entry(key.algorithm()).or_default().push(index);
-        self.keys.push(key);
+        self.keys.push(PublishedKey { key, issuers });
         index
     }
 
@@ -208,10 +219,29 @@ impl Inner {
         let mut fitting = indexes
             .iter()
             .filter_map(|index| self.keys.get(*index))
-            .filter(|key| key.algorithm() == algorithm);
+            .filter(|published| published.key.algorithm() == algorithm);
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Selection::One(key),
             _ => Selection::Unfit,
+        }
+    }
+}
+
+impl PublishedKey {
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verifies(message, signature)
+    }
+
+    /// Whose tokens it signs, as its document writes it; `None` if nothing is said.
+    pub(crate) fn issuers(&self) -> Option<&[Box<str>]> {
+        self.issuers.as_deref()
+    }
+
+    /// One more entry of the key was read: for this issuer, or for anybody.
+    fn serve(&mut self, issuer: Option<Box<str>>) {
+        match (&mut self.issuers, issuer) {
+            (Some(issuers), Some(issuer)) => issuers.push(issuer),
+            (issuers, _) => *issuers = None,
         }
     }
 }

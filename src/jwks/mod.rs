@@ -27,8 +27,8 @@ pub use cached::CachedKeys;
 #[cfg(feature = "remote")]
 pub use fetch::{Fetch, FetchError, HttpFetch};
 pub use fixed::FixedKeys;
-pub(crate) use key_set::Selection;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
+pub(crate) use key_set::{PublishedKey, Selection};
 pub use provider::Keys;
 pub(crate) use provider::{KeyProvider, Lookup};
 #[cfg(feature = "remote")]

@@ -47,6 +47,11 @@ pub(super) struct KindSigns<'t> {
     /// Entra ID's words for the kind of caller and, in its first version, for the client.
     pub(super) idtyp: Option<TextOrOther<'t>>,
     pub(super) appid: Option<TextOrOther<'t>>,
+    /// Entra ID's words for what the subject is, and for what a user granted.
+    pub(super) oid: Option<TextOrOther<'t>>,
+    pub(super) scp: Option<TextOrOther<'t>>,
+    /// OpenID Connect's, where Keycloak names the accounts of its clients.
+    pub(super) preferred_username: Option<TextOrOther<'t>>,
 }
 
 impl<'t> Members<'t> for Claims<'t> {
@@ -86,6 +91,9 @@ impl<'t> Members<'t> for KindSigns<'t> {
             "gty" => self.gty = Some(map.next_value()?),
             "idtyp" => self.idtyp = Some(map.next_value()?),
             "appid" => self.appid = Some(map.next_value()?),
+            "oid" => self.oid = Some(map.next_value()?),
+            "scp" => self.scp = Some(map.next_value()?),
+            "preferred_username" => self.preferred_username = Some(map.next_value()?),
             _ => return Ok(false),
         }
         Ok(true)

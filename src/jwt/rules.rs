@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::claims::Claims;
+use super::names::Names;
 use crate::error::AuthError;
 
 /// How a token must show that it is meant for this resource server.
@@ -48,6 +49,19 @@ pub(super) fn audience(claims: &Claims<'_>, mine: &Audience) -> Result<(), AuthE
         Ok(())
     } else {
         Err(AuthError::AudienceMismatch)
+    }
+}
+
+/// The token is somebody's whose tokens are accepted; `None`: everybody's are.
+pub(super) fn subject(claims: &Claims<'_>, accepted: Option<&Names>) -> Result<(), AuthError> {
+    let Some(accepted) = accepted else {
+        return Ok(());
+    };
+    let subject = claims.sub.as_ref().ok_or(AuthError::ClaimMissing("sub"))?;
+    if accepted.contain(&subject.0) {
+        Ok(())
+    } else {
+        Err(AuthError::SubjectNotAccepted)
     }
 }
 

@@ -7,7 +7,7 @@ use super::claims::Claims;
 use super::header::Header;
 use super::json::{Text, read_object};
 use crate::error::AuthError;
-use crate::jwks::{Algorithm, KeySet, Selection};
+use crate::jwks::{Algorithm, KeySet, PublishedKey, Selection};
 
 /// The three parts of a compact JWS, decoded: what an [`UnverifiedToken`] borrows from.
 pub(super) struct Parts<'t> {
@@ -120,7 +120,7 @@ impl<'t> UnverifiedToken<'t> {
     pub(super) fn verify(
         self,
         accepted: &[Algorithm],
-        keys: &KeySet,
+        keys: &'t KeySet,
     ) -> Result<VerifiedToken<'t>, AuthError> {
         self.check_algorithm(accepted)?;
         let key = match keys.select(self.header.kid(), self.algorithm) {
@@ -134,6 +134,7 @@ impl<'t> UnverifiedToken<'t> {
         Ok(VerifiedToken {
             payload: self.parts.payload(),
             claims: self.claims,
+            key,
         })
     }
 }
@@ -142,11 +143,17 @@ impl<'t> UnverifiedToken<'t> {
 pub(super) struct VerifiedToken<'t> {
     payload: &'t [u8],
     claims: Claims<'t>,
+    key: &'t PublishedKey,
 }
 
 impl<'t> VerifiedToken<'t> {
     pub(super) fn claims(&self) -> &Claims<'t> {
         &self.claims
+    }
+
+    /// The key that signed it.
+    pub(super) fn key(&self) -> &PublishedKey {
+        self.key
     }
 
     /// The whole payload, for a claims type of the user's.
