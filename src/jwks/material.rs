@@ -55,6 +55,8 @@ pub(crate) enum KeyFlaw {
     Length,
     #[error("it is not a point of its curve")]
     NotOnCurve,
+    #[error("it is a point of small order, whose signatures anybody can make")]
+    SmallOrder,
     #[error("the secret is shorter than the hash")]
     ShortSecret,
 }

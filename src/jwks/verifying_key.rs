@@ -272,11 +272,41 @@ fn parse_ed25519(algorithm: Algorithm, x: &[u8]) -> Result<Parsed, KeyFlaw> {
     if x.len() != 32 {
         return Err(KeyFlaw::Length);
     }
+    if is_of_small_order(x) {
+        return Err(KeyFlaw::SmallOrder);
+    }
     let key = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| KeyFlaw::NotOnCurve)?;
     Ok(Parsed::Public {
         key,
         signature_bytes: Some(64),
     })
+}
+
+/// Whether an Ed25519 key is one of the points that have eight multiples or fewer, in whatever spelling: the signatures of
+/// such a "key" can be made by everybody. The sign bit does not matter.
+fn is_of_small_order(x: &[u8]) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let (Some(first), Some((last, middle))) = (x.first(), x.get(1..).and_then(<[u8]>::split_last)) else {
+        return false;
+    };
+    let last = last & 0x7f;
+    // y is 0 or 1; or, with p = 2^255 - 19, it is p - 1, p or p + 1.
+    let is_near_zero = *first <= 1 && last == 0 && middle.iter().all(|byte| *byte == 0);
+    let is_near_p = (0xec..=0xee).contains(first) && last == 0x7f && middle.iter().all(|byte| *byte == 0xff);
+    let is_listed = |point: &[u8; 32]| {
+        let (listed_last, listed) = (point.last(), point.get(..31));
+        listed_last == Some(&last) && listed == x.get(..31)
+    };
+    is_near_zero || is_near_p || ORDER_8.iter().any(is_listed)
 }
 
 impl fmt::Debug for VerifyingKey {

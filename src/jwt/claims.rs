@@ -19,7 +19,7 @@ pub(super) struct Claims<'t> {
     pub(super) scope: Option<OneOrMany<'t>>,
     pub(super) act: Option<Actor<'t>>,
     pub(super) acr: Option<Text<'t>>,
-    pub(super) amr: Option<OneOrMany<'t>>,
+    pub(super) amr: Option<Vec<Text<'t>>>,
     pub(super) auth_time: Option<NumericDate>,
     /// The tenant that an issuer of many issued the token for (Entra ID).
     pub(super) tid: Option<TextOrOther<'t>>,
@@ -38,6 +38,8 @@ pub(super) struct KindSigns<'t> {
     pub(super) has_events: bool,
     /// `at_hash`, `c_hash`: ID tokens.
     pub(super) has_hashes: bool,
+    /// One of them is no string, so this is not even an ID token.
+    pub(super) has_odd_hash: bool,
     /// Cognito's word for the kind.
     pub(super) token_use: Option<TextOrOther<'t>>,
     /// Keycloak's word for the kind.
@@ -85,7 +87,11 @@ impl<'t> Members<'t> for KindSigns<'t> {
     fn take<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
             "events" => self.has_events = map.next_value::<IgnoredAny>().map(|_| true)?,
-            "at_hash" | "c_hash" => self.has_hashes = map.next_value::<IgnoredAny>().map(|_| true)?,
+            "at_hash" | "c_hash" => {
+                let hash: TextOrOther<'_> = map.next_value()?;
+                self.has_hashes = true;
+                self.has_odd_hash |= hash.as_str().is_none();
+            }
             "token_use" => self.token_use = Some(map.next_value()?),
             "typ" => self.typ = Some(map.next_value()?),
             "gty" => self.gty = Some(map.next_value()?),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::builder::{IssuerBuilder, NoAudience};
 use super::claims::{self, Claims};
 use super::client;
-use super::json::{NumericDate, OneOrMany, Text};
+use super::json::{NumericDate, Text};
 use super::names::Names;
 use super::profile::Profile;
 use super::rules::{self, Audience, Times};
@@ -266,10 +266,10 @@ fn authentication(claims: &Claims<'_>) -> Option<Authentication> {
     if claims.acr.is_none() && claims.amr.is_none() && claims.auth_time.is_none() {
         return None;
     }
-    let methods = claims.amr.as_ref().map(OneOrMany::iter).into_iter().flatten();
+    let methods = claims.amr.iter().flatten();
     Some(Authentication {
         context: claims.acr.as_ref().map(|acr| acr.0.clone().into_owned()),
-        methods: methods.map(str::to_owned).collect(),
+        methods: methods.map(|method| method.0.clone().into_owned()).collect(),
         time: claims.auth_time.map(date),
     })
 }

@@ -90,7 +90,7 @@ impl Profile {
         if signs.has_events {
             return Some("events");
         }
-        if signs.has_hashes && !self.id_tokens {
+        if signs.has_hashes && !self.id_tokens || signs.has_odd_hash {
             return Some("at_hash");
         }
         match token_use {
