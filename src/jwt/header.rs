@@ -1,13 +1,14 @@
-//! The JOSE header (RFC 7515 section 4): four members are read, the rest is ignored or refused.
+//! The JOSE header (RFC 7515 section 4): four members are kept, the others of that section must be well-formed, the rest is
+//! ignored or refused.
 
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::json::{Members, Text};
+use super::json::{Members, Object, Text};
 
 /// Longer than any name of a key that is in use.
 const LONGEST_KID: usize = 512;
 
-/// `jwk`, `jku`, `x5u` and `x5c` are not here: a key that the token brings along proves nothing.
+/// `jwk`, `jku`, `x5u`, `x5c` and `x5t` are not here: a key that the token brings along or points to proves nothing.
 #[derive(Debug, Default)]
 pub(super) struct Header<'t> {
     pub(super) alg: Option<Text<'t>>,
@@ -29,9 +30,22 @@ impl<'t> Members<'t> for Header<'t> {
                 map.next_value::<IgnoredAny>()?;
                 self.has_extension = true;
             }
+            "jku" | "x5u" | "x5t" | "x5t#S256" => map.next_value::<Text<'_>>().map(drop)?,
+            "x5c" => map.next_value::<Vec<Text<'_>>>().map(drop)?,
+            "jwk" => map.next_value_seed(Object::<Unread>::default()).map(drop)?,
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+/// An object of which nothing is taken.
+#[derive(Default)]
+struct Unread;
+
+impl<'t> Members<'t> for Unread {
+    fn take<A: MapAccess<'t>>(&mut self, _: &str, _: &mut A) -> Result<bool, A::Error> {
+        Ok(false)
     }
 }
 
