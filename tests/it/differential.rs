@@ -175,7 +175,7 @@ fn a_listed_difference_is_as_described_and_the_third_judge_agrees_with_this_crat
 fn valid_tokens_that_the_others_make_are_accepted() {
     let panel = Panel::meet();
     let made = RefCell::new(BTreeMap::<&str, usize>::new());
-    let outcome = runner(4).run(&vec(valid(panel.now), 1..=150), |wanted| {
+    let outcome = runner(8).run(&vec(valid(panel.now), 1..=150), |wanted| {
         let by_jsonwebtoken = wanted
             .iter()
             .filter_map(|one| sign_with_jsonwebtoken(one.algorithm, &one.header, &one.claims));

@@ -241,6 +241,23 @@ const HARMLESS_CLAIMS: &[(&str, &str)] = &[
     ("Exp", "1"),
 ];
 
+/// What makes a token one of another kind, or bound to a key.
+const SIGNS: &[(&str, &str)] = &[
+    ("cnf", r#"{"jkt":"x"}"#),
+    ("cnf", r#"{"x5t#S256":"x"}"#),
+    ("cnf", r#"{"kid":"x","jkt":null}"#),
+    ("cnf", "{}"),
+    ("events", "{}"),
+    ("at_hash", r#""x""#),
+    ("c_hash", r#""x""#),
+    ("token_use", r#""id""#),
+    ("token_use", "1"),
+    ("typ", r#""ID""#),
+    ("typ", r#""Refresh""#),
+    ("typ", r#""Offline""#),
+    ("typ", r#""Logout""#),
+];
+
 const AUDIENCES: &[&str] = &[
     "\"https://api.test\"",
     r#""https://API.test""#,
@@ -325,6 +342,7 @@ pub(super) fn claim_edit() -> impl Strategy<Value = Edit> {
             .prop_map(|(name, value, first)| Edit::Repeat(name, value.to_owned(), first)),
         1 => select(AUDIENCES).prop_map(|value| Edit::Set("aud", value.to_owned())),
         1 => select(ISSUERS).prop_map(|value| Edit::Set("iss", value.to_owned())),
+        1 => select(SIGNS).prop_map(|(name, value)| Edit::Set(name, value.to_owned())),
         1 => select(CLAIMS).prop_map(Edit::Remove),
     ]
 }
