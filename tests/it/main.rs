@@ -20,6 +20,7 @@ mod callers;
 mod claims;
 mod combining;
 mod conformance;
+mod differential;
 mod examples;
 mod grpc;
 mod issuers;
