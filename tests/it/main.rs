@@ -36,3 +36,4 @@ mod scopes;
 mod secrets;
 mod services;
 mod telemetry;
+mod vectors;
