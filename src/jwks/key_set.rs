@@ -16,8 +16,9 @@ const MOST_KEYS: usize = 200;
 /// The keys of one issuer, parsed and ready. Cloning costs a reference count.
 ///
 /// A JWKS may hold keys that are unknown, malformed, or for another purpose: those are left out, each with its reason in
-/// [`skipped`](Self::skipped), and the rest work (RFC 7517 section 5). Symmetric keys and keys whose private part was
-/// published are always left out.
+/// [`skipped`](Self::skipped), and the rest work (RFC 7517 section 5). Symmetric keys, keys whose private part was
+/// published, and RSA keys that are easily broken (under 2048 bits, or with the flaw ROCA, CVE-2017-15361) are always left
+/// out.
 #[derive(Clone)]
 pub struct KeySet(Arc<Inner>);
 

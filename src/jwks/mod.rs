@@ -18,6 +18,7 @@ mod pem;
 mod provider;
 #[cfg(feature = "remote")]
 mod remote;
+mod roca;
 #[cfg(feature = "remote")]
 mod source;
 mod verifying_key;

@@ -9,6 +9,7 @@ use aws_lc_rs::signature::{
 };
 
 use super::material::{Curve, KeyFlaw, KeyMaterial};
+use super::roca;
 
 /// A signature algorithm of JSON Web Algorithms (RFC 7518, RFC 8037, RFC 9864). There is no `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -234,6 +235,9 @@ fn parse_rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<Parsed, KeyFlaw
     let bits = n.len() * 8 - first.leading_zeros() as usize;
     if !(2048..=8192).contains(&bits) {
         return Err(KeyFlaw::ModulusSize);
+    }
+    if roca::is_weak(n) {
+        return Err(KeyFlaw::WeakModulus);
     }
     if e.len() > 4 || e.first() == Some(&0) || last % 2 == 0 || e == [1] {
         return Err(KeyFlaw::Exponent);

@@ -50,6 +50,24 @@ impl<'t> Parts<'t> {
         self.decoded.get(..self.header_end).unwrap_or_default()
     }
 
+    /// The header, if a token with it can be judged at all, and the algorithm that it names.
+    fn read_header(&self) -> Result<(Header<'_>, Algorithm), AuthError> {
+        let header: Header<'_> = read_object(self.header()).map_err(AuthError::HeaderMalformed)?;
+        if header.has_extension {
+            return Err(AuthError::CriticalExtension);
+        }
+        if header.kid_is_too_long() || header.is_nested() {
+            return Err(AuthError::HeaderMalformed(
+                "its kid is too long, or it holds another token",
+            ));
+        }
+        let Some(Text(alg)) = &header.alg else {
+            return Err(AuthError::HeaderMalformed("it has no alg"));
+        };
+        let algorithm = Algorithm::from_name(alg).ok_or(AuthError::AlgorithmUnknown)?;
+        Ok((header, algorithm))
+    }
+
     fn payload(&self) -> &[u8] {
         self.decoded
             .get(self.header_end..self.payload_end)
@@ -72,19 +90,7 @@ pub(super) struct UnverifiedToken<'t> {
 
 impl<'t> UnverifiedToken<'t> {
     pub(super) fn read(parts: &'t Parts<'t>) -> Result<Self, AuthError> {
-        let header: Header<'_> = read_object(parts.header()).map_err(AuthError::HeaderMalformed)?;
-        if header.has_extension {
-            return Err(AuthError::CriticalExtension);
-        }
-        if header.kid_is_too_long() || header.is_nested() {
-            return Err(AuthError::HeaderMalformed(
-                "its kid is too long, or it holds another token",
-            ));
-        }
-        let Some(Text(alg)) = &header.alg else {
-            return Err(AuthError::HeaderMalformed("it has no alg"));
-        };
-        let algorithm = Algorithm::from_name(alg).ok_or(AuthError::AlgorithmUnknown)?;
+        let (header, algorithm) = parts.read_header()?;
         let claims = read_object(parts.payload()).map_err(AuthError::PayloadMalformed)?;
         Ok(Self {
             parts,
@@ -161,3 +167,6 @@ impl<'t> VerifiedToken<'t> {
         self.payload
     }
 }
+
+#[cfg(test)]
+mod vectors;

@@ -37,3 +37,4 @@ mod scopes;
 mod secrets;
 mod services;
 mod telemetry;
+mod vectors;
