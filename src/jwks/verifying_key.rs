@@ -169,10 +169,7 @@ pub(crate) struct VerifyingKey {
 }
 
 enum Parsed {
-    Public {
-        key: ParsedPublicKey,
-        signature_bytes: Option<usize>,
-    },
+    Public(ParsedPublicKey),
     /// Boxed, since it is many times larger than a public key and a set holds mostly those.
     Secret(Box<hmac::Key>),
 }
@@ -200,14 +197,11 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// Whether `signature` is this key's over `message`. HMAC tags are compared in constant time.
+    /// Whether `signature` is this key's over `message`. The signature crate refuses one of another length (RFC 7518 sections
+    /// 3.4 and 3.5, RFC 8017 section 8), and compares HMAC tags in constant time.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.parsed {
-            Parsed::Public {
-                signature_bytes: Some(length),
-                ..
-            } if signature.len() != *length => false,
-            Parsed::Public { key, .. } => key.verify_sig(message, signature).is_ok(),
+            Parsed::Public(key) => key.verify_sig(message, signature).is_ok(),
             Parsed::Secret(key) => hmac::verify(key, message, signature).is_ok(),
         }
     }
@@ -215,8 +209,8 @@ impl VerifyingKey {
     /// Whether the other is the same public key for the same algorithm.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (&self.parsed, &other.parsed) {
-            (Parsed::Public { key, .. }, Parsed::Public { key: other_key, .. }) => {
-                self.algorithm == other.algorithm && key.as_ref() == other_key.as_ref()
+            (Parsed::Public(mine), Parsed::Public(theirs)) => {
+                self.algorithm == other.algorithm && mine.as_ref() == theirs.as_ref()
             }
             _ => false,
         }
@@ -239,13 +233,10 @@ fn parse_rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<Parsed, KeyFlaw
         return Err(KeyFlaw::Exponent);
     }
     let components = RsaPublicKeyComponents { n, e };
-    let key = components
+    components
         .to_parsed_public_key(parameters)
-        .map_err(|_| KeyFlaw::Malformed)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(n.len()),
-    })
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::Malformed)
 }
 
 fn parse_ec(algorithm: Algorithm, curve: Curve, x: &[u8], y: &[u8]) -> Result<Parsed, KeyFlaw> {
@@ -258,11 +249,9 @@ fn parse_ec(algorithm: Algorithm, curve: Curve, x: &[u8], y: &[u8]) -> Result<Pa
         return Err(KeyFlaw::Length);
     }
     let point = [&[4], x, y].concat();
-    let key = ParsedPublicKey::new(verification, point).map_err(|_| KeyFlaw::NotOnCurve)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(2 * length),
-    })
+    ParsedPublicKey::new(verification, point)
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::NotOnCurve)
 }
 
 fn parse_ed25519(algorithm: Algorithm, x: &[u8]) -> Result<Parsed, KeyFlaw> {
@@ -272,11 +261,9 @@ fn parse_ed25519(algorithm: Algorithm, x: &[u8]) -> Result<Parsed, KeyFlaw> {
     if x.len() != 32 {
         return Err(KeyFlaw::Length);
     }
-    let key = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| KeyFlaw::NotOnCurve)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(64),
-    })
+    ParsedPublicKey::new(&signature::ED25519, x)
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::NotOnCurve)
 }
 
 impl fmt::Debug for VerifyingKey {

@@ -20,6 +20,7 @@ mod callers;
 mod claims;
 mod combining;
 mod conformance;
+mod edges;
 mod examples;
 mod grpc;
 mod issuers;
