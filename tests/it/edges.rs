@@ -2,6 +2,7 @@
 //! other. `.cargo/mutants.toml` says how it is run.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -11,7 +12,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    Algorithm, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError, Principal, Profile, TrustedIssuers,
+    Algorithm, Clock, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError, MemoryRevocations, Principal,
+    Profile, TrustedIssuers,
 };
 
 use crate::support::{API, ISSUER, bearer, call, idp, whoami};
@@ -86,6 +88,56 @@ async fn of_several_issuers_of_tenants_each_judges_its_own() {
     for (idp, expected) in [(&east, "ok"), (&west, "ok"), (&stranger, "issuer_unknown")] {
         let token = idp.token().claim("tid", "a").sign();
         assert_eq!(call(&app, bearer(&token)).await.reason(), expected, "{idp}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_not_trusted_cannot_name_itself() {
+    let template = "https://login.test/{tenantid}/v2";
+    let idp = TestIssuer::new("https://login.test/a/v2", API);
+    let named = || {
+        let builder = Issuer::builder(template).audience(API);
+        builder.keys(FixedKeys::jwks(&idp.jwks()).unwrap())
+    };
+    let long = "a".repeat(65);
+    let listed = named().tenants(["a"]);
+    let judged = named().tenants_where(|tenant| tenant == "a");
+    let anybody = named().tenants_where(|_| true);
+    for (rule, issuer, tenants, expected) in [
+        ("listed", &listed, &["a"][..], "ok"),
+        ("listed", &listed, &["b", "A", ""], "issuer_unknown"),
+        ("judged", &judged, &["a"], "ok"),
+        ("judged", &judged, &["b", "A", ""], "issuer_unknown"),
+        ("anybody", &anybody, &["a", "b-7", &long[..64]], "ok"),
+        (
+            "anybody",
+            &anybody,
+            &["", "a.b", "a/v2", "é", &long],
+            "issuer_unknown",
+        ),
+    ] {
+        let app = whoami().layer(JwtLayer::new(issuer.clone().build().unwrap()));
+        for tenant in tenants {
+            let name = template.replace("{tenantid}", tenant);
+            let token = idp.token().claim("iss", name).claim("tid", tenant).sign();
+            let answer = call(&app, bearer(&token)).await;
+            assert_eq!(answer.reason(), expected, "{rule}: {tenant}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_does_not_undo_an_earlier_one() {
+    let idp = idp();
+    let revocations = MemoryRevocations::with_clock(idp.clock().clone());
+    let app = whoami().layer(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
+    let tokens = ["t-1", "t-2", "t-3"].map(|id| idp.token().token_id(id).sign());
+    for (id, seconds) in [("t-1", 60), ("t-2", 30), ("t-3", 90)] {
+        let until = idp.clock().now() + Duration::from_secs(seconds);
+        revocations.revoke_token(ISSUER, id, until);
+    }
+    for token in &tokens {
+        assert_eq!(call(&app, bearer(token)).await.reason(), "token_revoked");
     }
 }
 
