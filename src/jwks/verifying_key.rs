@@ -170,10 +170,7 @@ pub(crate) struct VerifyingKey {
 }
 
 enum Parsed {
-    Public {
-        key: ParsedPublicKey,
-        signature_bytes: Option<usize>,
-    },
+    Public(ParsedPublicKey),
     /// Boxed, since it is many times larger than a public key and a set holds mostly those.
     Secret(Box<hmac::Key>),
 }
@@ -201,14 +198,11 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// Whether `signature` is this key's over `message`. HMAC tags are compared in constant time.
+    /// Whether `signature` is this key's over `message`. The signature crate refuses one of another length (RFC 7518 sections
+    /// 3.4 and 3.5, RFC 8017 section 8), and compares HMAC tags in constant time.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.parsed {
-            Parsed::Public {
-                signature_bytes: Some(length),
-                ..
-            } if signature.len() != *length => false,
-            Parsed::Public { key, .. } => key.verify_sig(message, signature).is_ok(),
+            Parsed::Public(key) => key.verify_sig(message, signature).is_ok(),
             Parsed::Secret(key) => hmac::verify(key, message, signature).is_ok(),
         }
     }
@@ -216,8 +210,8 @@ impl VerifyingKey {
     /// Whether the other is the same public key for the same algorithm.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (&self.parsed, &other.parsed) {
-            (Parsed::Public { key, .. }, Parsed::Public { key: other_key, .. }) => {
-                self.algorithm == other.algorithm && key.as_ref() == other_key.as_ref()
+            (Parsed::Public(mine), Parsed::Public(theirs)) => {
+                self.algorithm == other.algorithm && mine.as_ref() == theirs.as_ref()
             }
             _ => false,
         }
@@ -243,13 +237,10 @@ fn parse_rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<Parsed, KeyFlaw
         return Err(KeyFlaw::Exponent);
     }
     let components = RsaPublicKeyComponents { n, e };
-    let key = components
+    components
         .to_parsed_public_key(parameters)
-        .map_err(|_| KeyFlaw::Malformed)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(n.len()),
-    })
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::Malformed)
 }
 
 fn parse_ec(algorithm: Algorithm, curve: Curve, x: &[u8], y: &[u8]) -> Result<Parsed, KeyFlaw> {
@@ -262,11 +253,9 @@ fn parse_ec(algorithm: Algorithm, curve: Curve, x: &[u8], y: &[u8]) -> Result<Pa
         return Err(KeyFlaw::Length);
     }
     let point = [&[4], x, y].concat();
-    let key = ParsedPublicKey::new(verification, point).map_err(|_| KeyFlaw::NotOnCurve)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(2 * length),
-    })
+    ParsedPublicKey::new(verification, point)
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::NotOnCurve)
 }
 
 fn parse_ed25519(algorithm: Algorithm, x: &[u8]) -> Result<Parsed, KeyFlaw> {
@@ -279,11 +268,9 @@ fn parse_ed25519(algorithm: Algorithm, x: &[u8]) -> Result<Parsed, KeyFlaw> {
     if is_of_small_order(x) {
         return Err(KeyFlaw::SmallOrder);
     }
-    let key = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| KeyFlaw::NotOnCurve)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(64),
-    })
+    ParsedPublicKey::new(&signature::ED25519, x)
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::NotOnCurve)
 }
 
 /// Whether an Ed25519 key is one of the points that have eight multiples or fewer, in whatever spelling: the signatures of

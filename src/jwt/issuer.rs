@@ -298,7 +298,7 @@ impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer")
             .field("name", &self.rules.name)
-            .field("audience", &self.rules.audience.names())
+            .field("audience", &self.rules.audience)
             .field("algorithms", &self.rules.algorithms)
             .field("keys", &self.keys)
             .finish_non_exhaustive()

@@ -15,14 +15,6 @@ pub(super) enum Audience {
     Clients(Vec<Box<str>>),
 }
 
-impl Audience {
-    pub(super) fn names(&self) -> &[Box<str>] {
-        match self {
-            Self::Named(names) | Self::Clients(names) => names,
-        }
-    }
-}
-
 /// The token is meant for this resource server (RFC 7519 section 4.1.3), compared code point by code point.
 pub(super) fn audience(claims: &Claims<'_>, mine: &Audience) -> Result<(), AuthError> {
     let names_us = match mine {
