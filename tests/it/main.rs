@@ -35,4 +35,5 @@ mod rfc;
 mod scopes;
 mod secrets;
 mod services;
+mod sizes;
 mod telemetry;
