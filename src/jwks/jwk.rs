@@ -1,6 +1,7 @@
 //! Reading one JWK: the one file that names jsonwebtoken, whose types know the members of RFC 7517 and RFC 7518.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -107,10 +108,7 @@ fn is_for_verification(jwk: &Jwk) -> bool {
     let used_for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
     let operations = jwk.common.key_operations.as_deref();
     let verifies = operations.is_none_or(|operations| {
-        let unique = operations
-            .iter()
-            .enumerate()
-            .all(|(index, one)| operations.iter().skip(index + 1).all(|other| one != other));
+        let unique = operations.iter().collect::<HashSet<_>>().len() == operations.len();
         let of_signatures = operations
             .iter()
             .all(|one| matches!(one, KeyOperations::Sign | KeyOperations::Verify));

@@ -37,5 +37,6 @@ mod rfc;
 mod scopes;
 mod secrets;
 mod services;
+mod sizes;
 mod telemetry;
 mod vectors;
