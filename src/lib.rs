@@ -47,7 +47,9 @@
 //! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
 //!
 //! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
-//! [API keys](guide::api_keys), [logs and metrics](guide::telemetry), and [testing](guide::testing).
+//! [API keys](guide::api_keys), [issuers](guide::issuers) with a recipe for each, [what is checked](guide::checks),
+//! [logs and metrics](guide::telemetry), and
+//! [testing](guide::testing).
 //!
 //! # What is where
 //!

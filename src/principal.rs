@@ -61,10 +61,12 @@ impl Identity {
     }
 
     /// Whether the subject is somebody other than the client itself: `sub` is there and is not the `client_id` (RFC 9068
-    /// section 5), nor what the issuer is known to call a client. Never for API keys, which name an application.
+    /// section 5), nor what the issuer is known to call a client: Auth0 (`CLIENT@clients`, `gty`), Entra ID (`idtyp`, or
+    /// `oid` without `scp`), Keycloak (`service-account-CLIENT`). Never for API keys, which name an application, nor for
+    /// an issuer that was built `without_users`.
     ///
-    /// An issuer that gives its clients subjects of their own kind, and says so nowhere in the token, cannot be seen
-    /// through.
+    /// Any other issuer that gives its clients subjects of their own kind, and says so nowhere in the token, cannot be
+    /// seen through.
     pub fn is_user(&self) -> bool {
         self.user
     }
@@ -205,7 +207,8 @@ impl Principal {
         self.data.identity.subject()
     }
 
-    /// The application that the token was issued to: `client_id`, or `azp` where that is absent.
+    /// The application that the token was issued to: `client_id`, or else `azp`, or else `appid`; or what the issuer's
+    /// `client_claim` names.
     pub fn client(&self) -> Option<&str> {
         self.data.client.as_deref()
     }

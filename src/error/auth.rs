@@ -68,12 +68,18 @@ pub enum AuthError {
     /// Several keys of the issuer could be meant, or a key is meant that is of another kind.
     #[error("not exactly one key of the issuer fits the token")]
     SigningKeyAmbiguous,
+    /// The key's document says that it signs for another tenant than the token's.
+    #[error("the token's key signs for another tenant")]
+    SigningKeyForeign,
     /// The signature does not belong to this token and key.
     #[error("the token's signature is invalid")]
     SignatureInvalid,
     /// `aud` does not name this resource server.
     #[error("the token is meant for another audience")]
     AudienceMismatch,
+    /// `sub` is not one of those whose tokens are accepted.
+    #[error("the token's subject is not accepted here")]
+    SubjectNotAccepted,
     /// `exp` has passed.
     #[error("the token has expired")]
     TokenExpired,
@@ -168,8 +174,10 @@ impl AuthError {
             Self::IssuerUnknown => "issuer_unknown",
             Self::SigningKeyUnknown => "signing_key_unknown",
             Self::SigningKeyAmbiguous => "signing_key_ambiguous",
+            Self::SigningKeyForeign => "signing_key_foreign",
             Self::SignatureInvalid => "signature_invalid",
             Self::AudienceMismatch => "audience_mismatch",
+            Self::SubjectNotAccepted => "subject_not_accepted",
             Self::TokenExpired => "token_expired",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenFromFuture => "token_from_future",

@@ -12,6 +12,12 @@ pub mod cors {}
 #[doc = include_str!("api-keys.md")]
 pub mod api_keys {}
 
+#[doc = include_str!("issuers.md")]
+pub mod issuers {}
+
+#[doc = include_str!("checks.md")]
+pub mod checks {}
+
 #[doc = include_str!("telemetry.md")]
 pub mod telemetry {}
 

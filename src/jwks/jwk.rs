@@ -1,6 +1,7 @@
 //! Reading one JWK: the one file that names jsonwebtoken, whose types know the members of RFC 7517 and RFC 7518.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +11,7 @@ use jsonwebtoken::jwk::{
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::document;
 use super::material::{Curve, KeyFlaw, KeyMaterial};
@@ -19,6 +21,8 @@ use super::verifying_key::Algorithm;
 pub(super) struct ParsedJwk {
     pub(super) kid: Option<String>,
     pub(super) algorithm: Option<Algorithm>,
+    /// Whose tokens it signs, where the document says so.
+    pub(super) issuer: Option<Box<str>>,
     pub(super) material: KeyMaterial,
 }
 
@@ -31,6 +35,8 @@ struct Extra<'j> {
     alg: Option<Cow<'j, str>>,
     #[serde(default, borrow)]
     crv: Option<Cow<'j, str>>,
+    /// Entra ID's: whose tokens the key signs, in a document that many tenants share.
+    issuer: Option<Value>,
     d: Option<IgnoredAny>,
     p: Option<IgnoredAny>,
     q: Option<IgnoredAny>,
@@ -46,6 +52,13 @@ impl Extra<'_> {
     fn is_private(&self) -> bool {
         let members = [&self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.oth];
         members.into_iter().any(Option::is_some)
+    }
+
+    /// What is no string is nobody's name: it fits no token where the member counts, and hurts nobody where it does not.
+    fn issuer(&self) -> Option<Box<str>> {
+        self.issuer
+            .as_ref()
+            .map(|issuer| issuer.as_str().unwrap_or_default().into())
     }
 
     /// Why members that jsonwebtoken could not make a key of are none: it does not tell.
@@ -75,14 +88,15 @@ impl ParsedJwk {
             return Err(KeyFlaw::NotForVerification);
         }
         let material = material_of(&jwk.algorithm).unwrap_or_else(|| Err(extra.flaw()))?;
-        let algorithm = match extra.alg.as_deref().map(Algorithm::from_name) {
-            Some(Some(algorithm)) if algorithm.fits(&material) => Some(algorithm),
+        // Whether it fits the key is seen when a verifying key is made of both.
+        let algorithm = match extra.alg.as_deref() {
+            Some(name) => Some(Algorithm::from_name(name).ok_or(KeyFlaw::Algorithm)?),
             None => None,
-            _ => return Err(KeyFlaw::Algorithm),
         };
         Ok(Self {
             kid: jwk.common.key_id,
             algorithm,
+            issuer: extra.issuer(),
             material,
         })
     }
@@ -94,10 +108,7 @@ fn is_for_verification(jwk: &Jwk) -> bool {
     let used_for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
     let operations = jwk.common.key_operations.as_deref();
     let verifies = operations.is_none_or(|operations| {
-        let unique = operations
-            .iter()
-            .enumerate()
-            .all(|(index, one)| operations.iter().skip(index + 1).all(|other| one != other));
+        let unique = operations.iter().collect::<HashSet<_>>().len() == operations.len();
         let of_signatures = operations
             .iter()
             .all(|one| matches!(one, KeyOperations::Sign | KeyOperations::Verify));
@@ -117,7 +128,6 @@ fn material_of(parameters: &AlgorithmParameters) -> Option<Result<KeyMaterial, K
             Some(decode(&pair.x).map(KeyMaterial::Ed25519))
         }
         AlgorithmParameters::OctetKeyPair(_) => Some(Err(KeyFlaw::UnknownType)),
-        AlgorithmParameters::OctetKey(_) => Some(Err(KeyFlaw::Symmetric)),
         _ => None,
     }
 }

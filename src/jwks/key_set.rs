@@ -17,8 +17,9 @@ const MOST_KEYS: usize = 200;
 /// The keys of one issuer, parsed and ready. Cloning costs a reference count.
 ///
 /// A JWKS may hold keys that are unknown, malformed, or for another purpose: those are left out, each with its reason in
-/// [`skipped`](Self::skipped), and the rest work (RFC 7517 section 5). Symmetric keys and keys whose private part was
-/// published are always left out.
+/// [`skipped`](Self::skipped), and the rest work (RFC 7517 section 5). Symmetric keys, keys whose private part was
+/// published, and RSA keys that are easily broken (under 2048 bits, or with the flaw ROCA, CVE-2017-15361) are always left
+/// out.
 #[derive(Clone)]
 pub struct KeySet {
     inner: Arc<Inner>,
@@ -29,13 +30,21 @@ pub struct KeySet {
 struct Inner {
     /// What this was read from, to know it again.
     document: Option<Box<str>>,
-    keys: Vec<VerifyingKey>,
+    keys: Vec<PublishedKey>,
     by_kid: HashMap<String, Vec<usize>>,
     by_algorithm: HashMap<Algorithm, Vec<usize>>,
     /// Keys given without a name, outside a JWKS: they answer to any.
     nameless: Vec<usize>,
     distinct: usize,
     skipped: Vec<SkippedKey>,
+}
+
+/// A key, and what its document says of it.
+#[derive(Debug)]
+pub(crate) struct PublishedKey {
+    key: VerifyingKey,
+    /// Whose tokens it signs (`issuer`, a member of Entra ID's); `None` if some entry of the key does not say.
+    issuers: Option<Vec<Box<str>>>,
 }
 
 /// A key of a JWKS that is not used, and why.
@@ -75,7 +84,7 @@ struct Document<'j> {
 /// What a token's `kid` and algorithm lead to.
 #[derive(Debug)]
 pub(crate) enum Selection<'k> {
-    One(&'k VerifyingKey),
+    One(&'k PublishedKey),
     /// The set has no such key; a newer set may.
     Unknown,
     /// There are several, or the one that is named is of another kind; no newer set is likely to help.
@@ -115,7 +124,7 @@ impl KeySet {
         for algorithm in Algorithm::all_for(material) {
             match VerifyingKey::parse(algorithm, material) {
                 Ok(key) => {
-                    let index = set.push(key);
+                    let index = set.push(key, None);
                     set.nameless.push(index);
                 }
                 Err(other) => flaw = other,
@@ -142,9 +151,9 @@ impl KeySet {
         self.inner.distinct
     }
 
-    /// Whether there is none.
+    /// Whether there is none: never, since a set without a key that can be used is an error and no set.
     pub fn is_empty(&self) -> bool {
-        self.inner.distinct == 0
+        false
     }
 
     /// The keys of the document that are not used, and why.
@@ -221,8 +230,11 @@ impl Inner {
             .collect::<Result<_, _>>()?;
         let before = self.keys.len();
         for key in keys {
-            let known = self.keys.iter().position(|other| other.is_same(&key));
-            let index = known.unwrap_or_else(|| self.push(key));
+            let known = self.keys.iter().position(|other| other.key.is_same(&key));
+            let index = known.unwrap_or_else(|| self.push(key, Some(Vec::new())));
+            if let Some(key) = self.keys.get_mut(index) {
+                key.serve(jwk.issuer.clone());
+            }
             if let Some(kid) = &jwk.kid {
                 let same_name = self.by_kid.entry(kid.clone()).or_default();
                 if !same_name.contains(&index) {
@@ -234,10 +246,10 @@ impl Inner {
         Ok(())
     }
 
-    fn push(&mut self, key: VerifyingKey) -> usize {
+    fn push(&mut self, key: VerifyingKey, issuers: Option<Vec<Box<str>>>) -> usize {
         let index = self.keys.len();
         self.by_algorithm.entry(key.algorithm()).or_default().push(index);
-        self.keys.push(key);
+        self.keys.push(PublishedKey { key, issuers });
         index
     }
 
@@ -245,10 +257,29 @@ impl Inner {
         let mut fitting = indexes
             .iter()
             .filter_map(|index| self.keys.get(*index))
-            .filter(|key| key.algorithm() == algorithm);
+            .filter(|published| published.key.algorithm() == algorithm);
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Selection::One(key),
             _ => Selection::Unfit,
+        }
+    }
+}
+
+impl PublishedKey {
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verifies(message, signature)
+    }
+
+    /// Whose tokens it signs, as its document writes it; `None` if nothing is said.
+    pub(crate) fn issuers(&self) -> Option<&[Box<str>]> {
+        self.issuers.as_deref()
+    }
+
+    /// One more entry of the key was read: for this issuer, or for anybody.
+    fn serve(&mut self, issuer: Option<Box<str>>) {
+        match (&mut self.issuers, issuer) {
+            (Some(issuers), Some(issuer)) => issuers.push(issuer),
+            (issuers, _) => *issuers = None,
         }
     }
 }

@@ -49,12 +49,16 @@ pub(crate) enum KeyFlaw {
     Algorithm,
     #[error("its modulus is not 2048 to 8192 bits long")]
     ModulusSize,
+    #[error("its modulus is of a generator that is known to be weak")]
+    WeakModulus,
     #[error("its exponent is even, too small or too large")]
     Exponent,
     #[error("a coordinate or key is not of its curve's length")]
     Length,
     #[error("it is not a point of its curve")]
     NotOnCurve,
+    #[error("it is a point of small order, whose signatures anybody can make")]
+    SmallOrder,
     #[error("the secret is shorter than the hash")]
     ShortSecret,
 }

@@ -30,6 +30,7 @@ mod published;
 mod refresher;
 #[cfg(feature = "remote")]
 mod remote;
+mod roca;
 #[cfg(feature = "remote")]
 mod schedule;
 #[cfg(feature = "remote")]
@@ -44,8 +45,8 @@ pub use cached::CachedKeys;
 #[cfg(feature = "remote")]
 pub use fetch::{Fetch, FetchError, HttpFetch, PublicAddressesOnly};
 pub use fixed::FixedKeys;
-pub(crate) use key_set::Selection;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
+pub(crate) use key_set::{PublishedKey, Selection};
 pub use provider::Keys;
 pub(crate) use provider::{KeyProvider, Lookup};
 #[cfg(feature = "remote")]

@@ -9,6 +9,7 @@ use aws_lc_rs::signature::{
 };
 
 use super::material::{Curve, KeyFlaw, KeyMaterial};
+use super::roca;
 
 /// A signature algorithm of JSON Web Algorithms (RFC 7518, RFC 8037, RFC 9864). There is no `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -169,10 +170,7 @@ pub(crate) struct VerifyingKey {
 }
 
 enum Parsed {
-    Public {
-        key: ParsedPublicKey,
-        signature_bytes: Option<usize>,
-    },
+    Public(ParsedPublicKey),
     /// Boxed, since it is many times larger than a public key and a set holds mostly those.
     Secret(Box<hmac::Key>),
 }
@@ -200,14 +198,11 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// Whether `signature` is this key's over `message`. HMAC tags are compared in constant time.
+    /// Whether `signature` is this key's over `message`. The signature crate refuses one of another length (RFC 7518 sections
+    /// 3.4 and 3.5, RFC 8017 section 8), and compares HMAC tags in constant time.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.parsed {
-            Parsed::Public {
-                signature_bytes: Some(length),
-                ..
-            } if signature.len() != *length => false,
-            Parsed::Public { key, .. } => key.verify_sig(message, signature).is_ok(),
+            Parsed::Public(key) => key.verify_sig(message, signature).is_ok(),
             Parsed::Secret(key) => hmac::verify(key, message, signature).is_ok(),
         }
     }
@@ -215,8 +210,8 @@ impl VerifyingKey {
     /// Whether the other is the same public key for the same algorithm.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (&self.parsed, &other.parsed) {
-            (Parsed::Public { key, .. }, Parsed::Public { key: other_key, .. }) => {
-                self.algorithm == other.algorithm && key.as_ref() == other_key.as_ref()
+            (Parsed::Public(mine), Parsed::Public(theirs)) => {
+                self.algorithm == other.algorithm && mine.as_ref() == theirs.as_ref()
             }
             _ => false,
         }
@@ -235,17 +230,17 @@ fn parse_rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<Parsed, KeyFlaw
     if !(2048..=8192).contains(&bits) {
         return Err(KeyFlaw::ModulusSize);
     }
+    if roca::is_weak(n) {
+        return Err(KeyFlaw::WeakModulus);
+    }
     if e.len() > 4 || e.first() == Some(&0) || last % 2 == 0 || e == [1] {
         return Err(KeyFlaw::Exponent);
     }
     let components = RsaPublicKeyComponents { n, e };
-    let key = components
+    components
         .to_parsed_public_key(parameters)
-        .map_err(|_| KeyFlaw::Malformed)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(n.len()),
-    })
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::Malformed)
 }
 
 fn parse_ec(algorithm: Algorithm, curve: Curve, x: &[u8], y: &[u8]) -> Result<Parsed, KeyFlaw> {
@@ -258,11 +253,9 @@ fn parse_ec(algorithm: Algorithm, curve: Curve, x: &[u8], y: &[u8]) -> Result<Pa
         return Err(KeyFlaw::Length);
     }
     let point = [&[4], x, y].concat();
-    let key = ParsedPublicKey::new(verification, point).map_err(|_| KeyFlaw::NotOnCurve)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(2 * length),
-    })
+    ParsedPublicKey::new(verification, point)
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::NotOnCurve)
 }
 
 fn parse_ed25519(algorithm: Algorithm, x: &[u8]) -> Result<Parsed, KeyFlaw> {
@@ -272,11 +265,39 @@ fn parse_ed25519(algorithm: Algorithm, x: &[u8]) -> Result<Parsed, KeyFlaw> {
     if x.len() != 32 {
         return Err(KeyFlaw::Length);
     }
-    let key = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| KeyFlaw::NotOnCurve)?;
-    Ok(Parsed::Public {
-        key,
-        signature_bytes: Some(64),
-    })
+    if is_of_small_order(x) {
+        return Err(KeyFlaw::SmallOrder);
+    }
+    ParsedPublicKey::new(&signature::ED25519, x)
+        .map(Parsed::Public)
+        .map_err(|_| KeyFlaw::NotOnCurve)
+}
+
+/// Whether an Ed25519 key is one of the points that have eight multiples or fewer, in whatever spelling: the signatures of
+/// such a "key" can be made by everybody. The sign bit does not matter.
+fn is_of_small_order(x: &[u8]) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let (Some(first), Some((last, middle))) = (x.first(), x.get(1..).and_then(<[u8]>::split_last)) else {
+        return false;
+    };
+    let last = last & 0x7f;
+    // y is 0 or 1; or, with p = 2^255 - 19, it is p - 1, p or p + 1.
+    let is_near_zero = *first <= 1 && last == 0 && middle.iter().all(|byte| *byte == 0);
+    let is_near_p = (0xec..=0xee).contains(first) && last == 0x7f && middle.iter().all(|byte| *byte == 0xff);
+    let is_listed = |point: &[u8; 32]| {
+        let (listed_last, listed) = (point.last(), point.get(..31));
+        listed_last == Some(&last) && listed == x.get(..31)
+    };
+    is_near_zero || is_near_p || ORDER_8.iter().any(is_listed)
 }
 
 impl fmt::Debug for VerifyingKey {

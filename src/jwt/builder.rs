@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::issuer::{AcceptedScopes, ClaimsType, Issuer, Rules};
+use super::names::Names;
 use super::profile::Profile;
 use super::rules::Audience;
 use super::scopes::ScopeSource;
@@ -42,6 +43,9 @@ struct Settings {
     audiences: Vec<Box<str>>,
     clients: Option<Vec<Box<str>>>,
     tenants: Option<Tenants>,
+    subjects: Option<Names>,
+    users: bool,
+    client_claim: Option<&'static str>,
     keys: Option<Keys>,
     algorithms: Option<Vec<Algorithm>>,
     leeway: Duration,
@@ -59,6 +63,9 @@ impl IssuerBuilder<NoAudience> {
             audiences: Vec::new(),
             clients: None,
             tenants: None,
+            subjects: None,
+            users: true,
+            client_claim: None,
             keys: None,
             algorithms: None,
             leeway: LEEWAY,
@@ -107,14 +114,47 @@ impl<State> IssuerBuilder<State> {
     /// named, since each tenant has metadata of its own. Default: none, because a token of somebody else's tenant is
     /// somebody else's.
     pub fn tenants<T: Into<String>>(mut self, tenants: impl IntoIterator<Item = T>) -> Self {
-        self.settings.tenants = Some(Tenants::Listed(tenants.into_iter().map(Into::into).collect()));
+        self.settings.tenants = Some(Tenants(Names::listed(tenants)));
         self
     }
 
     /// The same, for tenants that are not known when the service starts: `trusted` decides, and should have a list to look
     /// into. It sees letters, digits and hyphens, 64 at most. Default: none, as with [`tenants`](Self::tenants).
     pub fn tenants_where(mut self, trusted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.settings.tenants = Some(Tenants::Judged(Arc::new(trusted)));
+        self.settings.tenants = Some(Tenants(Names::Judged(Arc::new(trusted))));
+        self
+    }
+
+    /// The subjects whose tokens are accepted, compared to the letter; a token of anybody else, or of nobody, is refused.
+    /// For an issuer that serves more than your users and writes a token for whatever audience its caller asks for: a
+    /// cluster's service accounts, everybody's build jobs. Default: every subject, because the users of an issuer of your
+    /// own are told apart by scopes.
+    pub fn subjects<S: Into<String>>(mut self, subjects: impl IntoIterator<Item = S>) -> Self {
+        self.settings.subjects = Some(Names::listed(subjects));
+        self
+    }
+
+    /// The same, by a function, for subjects of which a part counts. It is asked when a token comes for the first time; a
+    /// token that passed is remembered until it expires. Default: every subject, as with [`subjects`](Self::subjects).
+    pub fn subjects_where(mut self, accepted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.settings.subjects = Some(Names::Judged(Arc::new(accepted)));
+        self
+    }
+
+    /// Nobody of this issuer is a user: its subjects are programs (service accounts, build jobs), and
+    /// `Principal::is_user` says so, which such tokens themselves do not. Default: a subject
+    /// that is not the client is a user, because that is what access tokens tell (RFC 9068 section 5).
+    pub fn without_users(mut self) -> Self {
+        self.settings.users = false;
+        self
+    }
+
+    /// The claim that names the client, where it is another one (`cid` of Okta), or where it must be there: a token without
+    /// it is then refused, and so are ID tokens of an issuer that writes it into access tokens only (`azp` and `appid` of
+    /// Entra ID). Default: `client_id`, or else `azp`, or else `appid`, and none of them required, because many issuers
+    /// have no such claim.
+    pub fn client_claim(mut self, claim: &'static str) -> Self {
+        self.settings.client_claim = Some(claim);
         self
     }
 
@@ -245,6 +285,12 @@ impl Settings {
                 "without a place to read from, every token is without scopes",
             );
         }
+        if self.subjects.as_ref().is_some_and(Names::are_none) {
+            problems.add("subjects", "an empty list accepts no token");
+        }
+        if self.client_claim == Some("") {
+            problems.add("client_claim", "a claim without a name is nobody's");
+        }
         tenants::check(&self.name, self.tenants.as_ref(), problems);
         if self.leeway > MOST_LEEWAY {
             problems.add(
@@ -275,6 +321,9 @@ impl Settings {
                 .clients
                 .map_or(Audience::Named(self.audiences), Audience::Clients),
             tenants: self.tenants,
+            subjects: self.subjects,
+            users: self.users,
+            client_claim: self.client_claim,
             scope_sources: self.scope_sources,
             algorithms,
             leeway: self.leeway,

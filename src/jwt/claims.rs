@@ -19,7 +19,7 @@ pub(super) struct Claims<'t> {
     pub(super) scope: Option<OneOrMany<'t>>,
     pub(super) act: Option<Actor<'t>>,
     pub(super) acr: Option<Text<'t>>,
-    pub(super) amr: Option<OneOrMany<'t>>,
+    pub(super) amr: Option<Vec<Text<'t>>>,
     pub(super) auth_time: Option<NumericDate>,
     /// The tenant that an issuer of many issued the token for (Entra ID).
     pub(super) tid: Option<TextOrOther<'t>>,
@@ -38,6 +38,8 @@ pub(super) struct KindSigns<'t> {
     pub(super) has_events: bool,
     /// `at_hash`, `c_hash`: ID tokens.
     pub(super) has_hashes: bool,
+    /// One of them is no string, so this is not even an ID token.
+    pub(super) has_odd_hash: bool,
     /// Cognito's word for the kind.
     pub(super) token_use: Option<TextOrOther<'t>>,
     /// Keycloak's word for the kind.
@@ -47,6 +49,11 @@ pub(super) struct KindSigns<'t> {
     /// Entra ID's words for the kind of caller and, in its first version, for the client.
     pub(super) idtyp: Option<TextOrOther<'t>>,
     pub(super) appid: Option<TextOrOther<'t>>,
+    /// Entra ID's words for what the subject is, and for what a user granted.
+    pub(super) oid: Option<TextOrOther<'t>>,
+    pub(super) scp: Option<TextOrOther<'t>>,
+    /// OpenID Connect's, where Keycloak names the accounts of its clients.
+    pub(super) preferred_username: Option<TextOrOther<'t>>,
 }
 
 impl<'t> Members<'t> for Claims<'t> {
@@ -80,12 +87,19 @@ impl<'t> Members<'t> for KindSigns<'t> {
     fn take<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
             "events" => self.has_events = map.next_value::<IgnoredAny>().map(|_| true)?,
-            "at_hash" | "c_hash" => self.has_hashes = map.next_value::<IgnoredAny>().map(|_| true)?,
+            "at_hash" | "c_hash" => {
+                let hash: TextOrOther<'_> = map.next_value()?;
+                self.has_hashes = true;
+                self.has_odd_hash |= hash.as_str().is_none();
+            }
             "token_use" => self.token_use = Some(map.next_value()?),
             "typ" => self.typ = Some(map.next_value()?),
             "gty" => self.gty = Some(map.next_value()?),
             "idtyp" => self.idtyp = Some(map.next_value()?),
             "appid" => self.appid = Some(map.next_value()?),
+            "oid" => self.oid = Some(map.next_value()?),
+            "scp" => self.scp = Some(map.next_value()?),
+            "preferred_username" => self.preferred_username = Some(map.next_value()?),
             _ => return Ok(false),
         }
         Ok(true)

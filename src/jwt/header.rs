@@ -2,12 +2,13 @@
 
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::json::{Members, Text};
+use super::json::{Members, Object, Text, Unread};
 
 /// Longer than any name of a key that is in use.
 const LONGEST_KID: usize = 512;
 
-/// `jwk`, `jku`, `x5u` and `x5c` are not here: a key that the token brings along proves nothing.
+/// `jwk`, `jku`, `x5u`, `x5c` and the certificate's digests are not here: a key that the token brings along proves nothing.
+/// They are only held to their types.
 #[derive(Debug, Default)]
 pub(super) struct Header<'t> {
     pub(super) alg: Option<Text<'t>>,
@@ -28,6 +29,11 @@ impl<'t> Members<'t> for Header<'t> {
             "crit" | "b64" => {
                 map.next_value::<IgnoredAny>()?;
                 self.has_extension = true;
+            }
+            "jku" | "x5u" | "x5t" | "x5t#S256" => drop(map.next_value::<Text<'_>>()?),
+            "x5c" => drop(map.next_value::<Vec<Text<'_>>>()?),
+            "jwk" => {
+                map.next_value_seed(Object::<Unread>::default())?;
             }
             _ => return Ok(false),
         }

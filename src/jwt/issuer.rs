@@ -5,11 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::builder::{IssuerBuilder, NoAudience};
 use super::claims::{self, Claims};
-use super::json::{NumericDate, OneOrMany, Text, TextOrOther};
+use super::client;
+use super::json::{NumericDate, Text};
+use super::names::Names;
 use super::profile::Profile;
 use super::rules::{self, Audience, Times};
 use super::scopes::ScopeSource;
-use super::tenants::Tenants;
+use super::tenants::{self, Tenants};
 use super::token::{UnverifiedToken, VerifiedToken};
 use crate::authenticator::Judgement;
 use crate::clock::Clock;
@@ -33,6 +35,9 @@ pub(super) struct Rules {
     pub(super) name: Arc<str>,
     pub(super) audience: Audience,
     pub(super) tenants: Option<Tenants>,
+    pub(super) subjects: Option<Names>,
+    pub(super) users: bool,
+    pub(super) client_claim: Option<&'static str>,
     pub(super) scope_sources: Vec<ScopeSource>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) leeway: Duration,
@@ -141,8 +146,9 @@ impl Issuer {
         let token = token.verify(&rules.algorithms, keys)?;
         let claims = token.claims();
         rules.profile.check_claims(claims)?;
-        self.check_tenant(claims)?;
+        self.check_tenant(&token)?;
         rules::audience(claims, &rules.audience)?;
+        rules::subject(claims, rules.subjects.as_ref())?;
         let times = Times::of(claims)?;
         self.check_times(times)?;
         Ok(Judged {
@@ -177,28 +183,33 @@ impl Issuer {
             .is_some_and(|tenants| tenants.of(&self.rules.name, name).is_some())
     }
 
-    /// The tenant in the issuer's name is the one that the token was issued for.
-    fn check_tenant(&self, claims: &Claims<'_>) -> Result<(), AuthError> {
+    /// The tenant in the issuer's name is the one that the token was issued for, and the key signs for it.
+    fn check_tenant(&self, token: &VerifiedToken<'_>) -> Result<(), AuthError> {
         let Some(tenants) = &self.rules.tenants else {
             return Ok(());
         };
+        let claims = token.claims();
         let issuer = claims.iss.as_ref().ok_or(AuthError::ClaimMissing("iss"))?;
         let tenant = tenants
             .of(&self.rules.name, &issuer.0)
             .ok_or(AuthError::IssuerUnknown)?;
         let issued_for = claims.tid.as_ref().ok_or(AuthError::ClaimMissing("tid"))?;
-        if issued_for.as_str() == Some(tenant) {
+        if issued_for.as_str() != Some(tenant) {
+            return Err(AuthError::IssuerUnknown);
+        }
+        if tenants::key_serves(token.key(), &issuer.0, tenant) {
             Ok(())
         } else {
-            Err(AuthError::IssuerUnknown)
+            Err(AuthError::SigningKeyForeign)
         }
     }
 
     fn principal(&self, token: &VerifiedToken<'_>) -> Judgement {
         let claims = token.claims();
+        let client = client::client(claims, token.payload(), self.rules.client_claim)?;
         Ok(Arc::new(PrincipalData {
-            identity: self.identity(claims),
-            client: client(claims).map(Box::from),
+            identity: self.identity(claims, client.as_deref()),
+            client: client.as_deref().map(Box::from),
             scopes: ScopeSource::read(&self.rules.scope_sources, claims, token.payload(), |word| {
                 self.accepts(word)
             })?,
@@ -218,7 +229,7 @@ impl Issuer {
         }))
     }
 
-    fn identity(&self, claims: &Claims<'_>) -> Identity {
+    fn identity(&self, claims: &Claims<'_>, client: Option<&str>) -> Identity {
         let issuer = match (&self.rules.tenants, &claims.iss) {
             (Some(_), Some(Text(issuer))) => Arc::from(&**issuer),
             _ => Arc::clone(&self.rules.name),
@@ -226,7 +237,7 @@ impl Issuer {
         let subject = claims.sub.as_ref().map(|sub| Arc::from(&*sub.0));
         Identity {
             method: Method::Jwt,
-            user: is_user(claims),
+            user: self.rules.users && client::is_user(claims, client),
             issuer: Some(issuer),
             subject,
         }
@@ -263,38 +274,14 @@ fn speakable(error: &serde_json::Error) -> String {
     }
 }
 
-/// `client_id` (RFC 9068 section 2.2), or what OpenID Connect (`azp`) and Entra ID (`appid`) call it.
-fn client<'c>(claims: &'c Claims<'_>) -> Option<&'c str> {
-    let named = claims
-        .client_id
-        .as_ref()
-        .or(claims.azp.as_ref())
-        .map(|client| &*client.0);
-    named.or_else(|| claims.kind.appid.as_ref().and_then(TextOrOther::as_str))
-}
-
-/// A subject that is not a client acting for itself: by RFC 9068 section 5, and by the words that Auth0 (`gty`) and Entra
-/// ID (`idtyp`) have for it.
-fn is_user(claims: &Claims<'_>) -> bool {
-    let Some(Text(subject)) = &claims.sub else {
-        return false;
-    };
-    let is = |claim: &Option<Text<'_>>| claim.as_ref().is_some_and(|client| client.0 == *subject);
-    let says =
-        |claim: &Option<TextOrOther<'_>>, word| claim.as_ref().and_then(TextOrOther::as_str) == Some(word);
-    let signs = &claims.kind;
-    let is_client = is(&claims.client_id) || is(&claims.azp) || says(&signs.appid, subject);
-    !is_client && !says(&signs.gty, "client-credentials") && !says(&signs.idtyp, "app")
-}
-
 fn authentication(claims: &Claims<'_>) -> Option<Authentication> {
     if claims.acr.is_none() && claims.amr.is_none() && claims.auth_time.is_none() {
         return None;
     }
-    let methods = claims.amr.as_ref().map(OneOrMany::iter).into_iter().flatten();
+    let methods = claims.amr.iter().flatten();
     Some(Authentication {
         context: claims.acr.as_ref().map(|acr| acr.0.clone().into_owned()),
-        methods: methods.map(str::to_owned).collect(),
+        methods: methods.map(|method| method.0.clone().into_owned()).collect(),
         time: claims.auth_time.map(date),
     })
 }
@@ -323,7 +310,7 @@ impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer")
             .field("name", &self.rules.name)
-            .field("audience", &self.rules.audience.names())
+            .field("audience", &self.rules.audience)
             .field("algorithms", &self.rules.algorithms)
             .field("keys", &self.keys)
             .finish_non_exhaustive()

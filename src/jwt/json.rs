@@ -71,6 +71,16 @@ impl<'t, M: Members<'t>> Visitor<'t> for Object<M> {
     }
 }
 
+/// Takes no member: an object that must be one, and of which nothing is used.
+#[derive(Debug, Default)]
+pub(super) struct Unread;
+
+impl<'t> Members<'t> for Unread {
+    fn take<A: MapAccess<'t>>(&mut self, _: &str, _: &mut A) -> Result<bool, A::Error> {
+        Ok(false)
+    }
+}
+
 /// The names of an object's members so far.
 #[derive(Default)]
 struct Seen<'t>(Vec<Cow<'t, str>>);

@@ -4,9 +4,12 @@
 mod authenticator;
 mod builder;
 mod claims;
+mod client;
 mod header;
 mod issuer;
 mod json;
+mod names;
+mod path;
 mod profile;
 #[cfg(feature = "remote")]
 mod resolved;

@@ -38,8 +38,8 @@ impl Profile {
         self
     }
 
-    /// The same profile, which lets ID tokens pass for access tokens: for issuers that give services nothing else (Google
-    /// service accounts). Default: refused, because an ID token tells a client who logged in, and whoever received one
+    /// The same profile, which lets tokens pass that carry an ID token's signs: for issuers that give services nothing else.
+    /// The tokens of Google's service accounts, of Kubernetes and of GitHub Actions carry none and need no such thing. Default: refused, because an ID token tells a client who logged in, and whoever received one
     /// could use it here as that user. Set the audience to something that is this API's alone.
     #[must_use]
     pub fn dangerous_accept_id_tokens(mut self) -> Self {
@@ -90,7 +90,7 @@ impl Profile {
         if signs.has_events {
             return Some("events");
         }
-        if signs.has_hashes && !self.id_tokens {
+        if signs.has_hashes && !self.id_tokens || signs.has_odd_hash {
             return Some("at_hash");
         }
         match token_use {

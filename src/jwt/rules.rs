@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::claims::Claims;
+use super::names::Names;
 use crate::error::AuthError;
 
 /// How a token must show that it is meant for this resource server.
@@ -12,14 +13,6 @@ pub(super) enum Audience {
     Named(Vec<Box<str>>),
     /// The issuer writes no `aud`: one of these is the `client_id`, and `token_use` is `access` (Amazon Cognito).
     Clients(Vec<Box<str>>),
-}
-
-impl Audience {
-    pub(super) fn names(&self) -> &[Box<str>] {
-        match self {
-            Self::Named(names) | Self::Clients(names) => names,
-        }
-    }
 }
 
 /// The token is meant for this resource server (RFC 7519 section 4.1.3), compared code point by code point.
@@ -48,6 +41,19 @@ pub(super) fn audience(claims: &Claims<'_>, mine: &Audience) -> Result<(), AuthE
         Ok(())
     } else {
         Err(AuthError::AudienceMismatch)
+    }
+}
+
+/// The token is somebody's whose tokens are accepted; `None`: everybody's are.
+pub(super) fn subject(claims: &Claims<'_>, accepted: Option<&Names>) -> Result<(), AuthError> {
+    let Some(accepted) = accepted else {
+        return Ok(());
+    };
+    let subject = claims.sub.as_ref().ok_or(AuthError::ClaimMissing("sub"))?;
+    if accepted.contain(&subject.0) {
+        Ok(())
+    } else {
+        Err(AuthError::SubjectNotAccepted)
     }
 }
 

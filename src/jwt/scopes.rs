@@ -1,11 +1,8 @@
 //! Where an issuer writes what its tokens permit.
 
-use std::fmt;
-
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-
 use super::claims::Claims;
 use super::json::{OneOrMany, Text};
+use super::path::strings_at;
 use crate::error::AuthError;
 use crate::scope::ScopeSet;
 
@@ -74,7 +71,9 @@ impl ScopeSource {
                     }
                     None => None,
                 },
-                Place::Path(path) => at_path(payload, path)?.map(|words| set_of(&words, &keep)),
+                Place::Path(path) => strings_at(payload, path)
+                    .map_err(|_| AuthError::PayloadMalformed("its scopes are not strings"))?
+                    .map(|words| set_of(&words, &keep)),
             };
             if let Some(set) = found {
                 return Ok(set);
@@ -89,49 +88,5 @@ fn set_of(words: &OneOrMany<'_>, keep: impl Fn(&str) -> bool) -> ScopeSet {
     match words {
         OneOrMany::One(Text(text)) => ScopeSet::parse(std::iter::once(&**text), keep),
         OneOrMany::Many(_) => ScopeSet::parse(words.iter().filter(|word| !word.contains(' ')), keep),
-    }
-}
-
-/// The strings at the end of a path; `None` if it does not lead anywhere. Only for payloads that were read before.
-fn at_path<'t>(payload: &'t [u8], path: &[String]) -> Result<Option<OneOrMany<'t>>, AuthError> {
-    let mut reader = serde_json::Deserializer::from_slice(payload);
-    let found = Step(path).deserialize(&mut reader);
-    found.map_err(|_| AuthError::PayloadMalformed("its scopes are not strings"))
-}
-
-/// Walks down objects to the member that a path names.
-struct Step<'p>(&'p [String]);
-
-impl<'t> DeserializeSeed<'t> for Step<'_> {
-    type Value = Option<OneOrMany<'t>>;
-
-    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        if self.0.is_empty() {
-            return de::Deserialize::deserialize(deserializer).map(Some);
-        }
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'t> Visitor<'t> for Step<'_> {
-    type Value = Option<OneOrMany<'t>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object on the way to the scopes")
-    }
-
-    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let Some((wanted, rest)) = self.0.split_first() else {
-            return Ok(None);
-        };
-        let mut found = None;
-        while let Some(Text(name)) = map.next_key()? {
-            if name == *wanted {
-                found = map.next_value_seed(Step(rest))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
     }
 }

@@ -7,7 +7,7 @@ use super::claims::Claims;
 use super::header::Header;
 use super::json::{Text, read_object};
 use crate::error::AuthError;
-use crate::jwks::{Algorithm, KeySet, Selection};
+use crate::jwks::{Algorithm, KeySet, PublishedKey, Selection};
 
 /// The three parts of a compact JWS, decoded: what an [`UnverifiedToken`] borrows from.
 pub(super) struct Parts<'t> {
@@ -50,6 +50,24 @@ impl<'t> Parts<'t> {
         self.decoded.get(..self.header_end).unwrap_or_default()
     }
 
+    /// The header, if a token with it can be judged at all, and the algorithm that it names.
+    fn read_header(&self) -> Result<(Header<'_>, Algorithm), AuthError> {
+        let header: Header<'_> = read_object(self.header()).map_err(AuthError::HeaderMalformed)?;
+        if header.has_extension {
+            return Err(AuthError::CriticalExtension);
+        }
+        if header.kid_is_too_long() || header.is_nested() {
+            return Err(AuthError::HeaderMalformed(
+                "its kid is too long, or it holds another token",
+            ));
+        }
+        let Some(Text(alg)) = &header.alg else {
+            return Err(AuthError::HeaderMalformed("it has no alg"));
+        };
+        let algorithm = Algorithm::from_name(alg).ok_or(AuthError::AlgorithmUnknown)?;
+        Ok((header, algorithm))
+    }
+
     fn payload(&self) -> &[u8] {
         self.decoded
             .get(self.header_end..self.payload_end)
@@ -72,19 +90,7 @@ pub(super) struct UnverifiedToken<'t> {
 
 impl<'t> UnverifiedToken<'t> {
     pub(super) fn read(parts: &'t Parts<'t>) -> Result<Self, AuthError> {
-        let header: Header<'_> = read_object(parts.header()).map_err(AuthError::HeaderMalformed)?;
-        if header.has_extension {
-            return Err(AuthError::CriticalExtension);
-        }
-        if header.kid_is_too_long() || header.is_nested() {
-            return Err(AuthError::HeaderMalformed(
-                "its kid is too long, or it holds another token",
-            ));
-        }
-        let Some(Text(alg)) = &header.alg else {
-            return Err(AuthError::HeaderMalformed("it has no alg"));
-        };
-        let algorithm = Algorithm::from_name(alg).ok_or(AuthError::AlgorithmUnknown)?;
+        let (header, algorithm) = parts.read_header()?;
         let claims = read_object(parts.payload()).map_err(AuthError::PayloadMalformed)?;
         Ok(Self {
             parts,
@@ -125,7 +131,7 @@ impl<'t> UnverifiedToken<'t> {
     pub(super) fn verify(
         self,
         accepted: &[Algorithm],
-        keys: &KeySet,
+        keys: &'t KeySet,
     ) -> Result<VerifiedToken<'t>, AuthError> {
         self.check_algorithm(accepted)?;
         let key = match keys.select(self.header.kid(), self.algorithm) {
@@ -139,6 +145,7 @@ impl<'t> UnverifiedToken<'t> {
         Ok(VerifiedToken {
             payload: self.parts.payload(),
             claims: self.claims,
+            key,
         })
     }
 }
@@ -147,6 +154,7 @@ impl<'t> UnverifiedToken<'t> {
 pub(super) struct VerifiedToken<'t> {
     payload: &'t [u8],
     claims: Claims<'t>,
+    key: &'t PublishedKey,
 }
 
 impl<'t> VerifiedToken<'t> {
@@ -154,8 +162,16 @@ impl<'t> VerifiedToken<'t> {
         &self.claims
     }
 
+    /// The key that signed it.
+    pub(super) fn key(&self) -> &PublishedKey {
+        self.key
+    }
+
     /// The whole payload, for a claims type of the user's.
     pub(super) fn payload(&self) -> &[u8] {
         self.payload
     }
 }
+
+#[cfg(test)]
+mod vectors;

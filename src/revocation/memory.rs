@@ -74,7 +74,7 @@ impl MemoryRevocations {
     pub fn revoke_token(&self, issuer: &str, token_id: &str, expires_at: SystemTime) {
         let now = self.lists.clock.now();
         let tokens = self.lists.tokens.pin();
-        tokens.retain(|_, until| now < *until);
+        tokens.retain(|_, until| counts(*until, now));
         tokens.insert(key(issuer, token_id), expires_at);
     }
 
@@ -88,7 +88,7 @@ impl MemoryRevocations {
             return false;
         }
         let until = self.lists.tokens.pin().get(&key(issuer, token_id)).copied();
-        until.is_some_and(|until| self.lists.clock.now() < until)
+        until.is_some_and(|until| counts(until, self.lists.clock.now()))
     }
 
     fn is_below_minimum(&self, issuer: &str, subject: &str, version: Option<u64>) -> bool {
@@ -101,6 +101,11 @@ impl Default for MemoryRevocations {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether an entry counts still, or may be forgotten.
+fn counts(until: SystemTime, now: SystemTime) -> bool {
+    now < until
 }
 
 fn key(issuer: &str, name: &str) -> Key {

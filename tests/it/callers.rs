@@ -30,6 +30,17 @@ async fn a_client_that_acts_for_itself_is_no_user() {
         (token().claim("idtyp", "app"), false),
         (token().without("sub"), false),
         (token().without("client_id"), true),
+        (token().subject("app@clients"), false),
+        (token().subject("other@clients"), true),
+        (token().claim("preferred_username", "service-account-app"), false),
+        (token().claim("preferred_username", "service-account-other"), true),
+        (token().claim("tid", "t").claim("oid", "alice"), false),
+        (token().claim("tid", "t").claim("oid", "bob"), true),
+        (
+            token().claim("tid", "t").claim("oid", "alice").claim("scp", "a"),
+            true,
+        ),
+        (token().claim("oid", "alice"), true),
     ] {
         assert_eq!(
             caller(&idp, token, |caller| json!(caller.is_user())).await,

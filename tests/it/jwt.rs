@@ -832,12 +832,33 @@ async fn extensions_are_refused() {
 #[tokio::test]
 async fn a_header_member_of_the_wrong_type_is_refused() {
     let mut cases = Vec::new();
-    for name in ["kid", "typ", "cty"] {
+    for name in ["kid", "typ", "cty", "jku", "x5u", "x5t", "x5t#S256"] {
         for value in ["null", "1", "true", "[]", "{}", r#"["JWT"]"#] {
             let member = format!("{name:?}:{value}");
             cases.push((member.clone(), with_header(&member), "header_malformed"));
         }
     }
+    expect(&shared().build().unwrap(), cases).await;
+}
+
+#[tokio::test]
+async fn a_key_in_the_header_is_not_used_and_still_has_its_type() {
+    let rows = [
+        (r#""jwk":{"kty":"oct","k":"AA"}"#, "ok"),
+        (r#""jwk":null"#, "header_malformed"),
+        (r#""jwk":"x""#, "header_malformed"),
+        (r#""jwk":[{}]"#, "header_malformed"),
+        (r#""jwk":{"kty":"oct","kty":"oct"}"#, "header_malformed"),
+        (r#""x5c":["AA=="]"#, "ok"),
+        (r#""x5c":null"#, "header_malformed"),
+        (r#""x5c":"AA==""#, "header_malformed"),
+        (r#""x5c":[1]"#, "header_malformed"),
+        (
+            r#""jku":"https://evil.test","x5u":"https://evil.test","x5t":"AA","x5t#S256":"AA""#,
+            "ok",
+        ),
+    ];
+    let cases = rows.map(|(members, expected)| (members, with_header(members), expected));
     expect(&shared().build().unwrap(), cases).await;
 }
 

@@ -26,12 +26,12 @@ use tower_resource_server::{
 use crate::server::PATIENT;
 use crate::support::{API, Answer, Broken, ISSUER, READ, WRITE, bearer, call, idp, whoami};
 
-const NOW: u64 = 1_800_000_000;
-const SECRET: [u8; 64] = [7; 64];
-const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
+pub(super) const NOW: u64 = 1_800_000_000;
+pub(super) const SECRET: [u8; 64] = [7; 64];
+pub(super) const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
 
 /// An issuer whose secret the tests know, so that every sequence of bytes can be signed.
-fn shared() -> IssuerBuilder<WithAudience> {
+pub(super) fn shared() -> IssuerBuilder<WithAudience> {
     Issuer::builder(ISSUER)
         .audience(API)
         .keys(FixedKeys::secret(Secret::new(SECRET)))
@@ -39,7 +39,7 @@ fn shared() -> IssuerBuilder<WithAudience> {
         .leeway(Duration::ZERO)
 }
 
-fn b64(bytes: impl AsRef<[u8]>) -> String {
+pub(super) fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -50,26 +50,26 @@ fn sign_parts(header: &str, payload: &str) -> String {
     format!("{input}.{}", b64(tag))
 }
 
-fn sign_bytes(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+pub(super) fn sign_bytes(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
     sign_parts(&b64(header), &b64(payload))
 }
 
 /// Good claims with these members, as text, before them.
-fn claims(members: &str) -> String {
+pub(super) fn claims(members: &str) -> String {
     let exp = NOW + 300;
     format!(r#"{{{members}"iss":"{ISSUER}","aud":"{API}","exp":{exp},"sub":"alice"}}"#)
 }
 
-fn with_header(members: &str) -> String {
+pub(super) fn with_header(members: &str) -> String {
     sign_bytes(format!(r#"{{{members}"alg":"HS256"}}"#), claims(""))
 }
 
-fn with_claims(members: &str) -> String {
+pub(super) fn with_claims(members: &str) -> String {
     sign_bytes(HEADER, claims(members))
 }
 
 /// Good claims, one of which has this value, as text.
-fn with_claim(name: &str, value: &str) -> String {
+pub(super) fn with_claim(name: &str, value: &str) -> String {
     let good = [
         ("iss", ISSUER.to_owned()),
         ("aud", API.to_owned()),
@@ -89,7 +89,10 @@ async fn answer(issuer: &Issuer, token: &str) -> Answer {
 }
 
 /// Judges each token and tells every one whose reason is not the expected one.
-async fn expect<N: AsRef<str>>(issuer: &Issuer, cases: impl IntoIterator<Item = (N, String, &str)>) {
+pub(super) async fn expect<N: AsRef<str>>(
+    issuer: &Issuer,
+    cases: impl IntoIterator<Item = (N, String, &str)>,
+) {
     let mut wrong = Vec::new();
     for (name, token, expected) in cases {
         let reason = answer(issuer, &token).await.reason();
@@ -101,11 +104,11 @@ async fn expect<N: AsRef<str>>(issuer: &Issuer, cases: impl IntoIterator<Item = 
 }
 
 /// The same, for an issuer that shares its secret.
-async fn expect_shared<N: AsRef<str>>(cases: impl IntoIterator<Item = (N, String, &str)>) {
+pub(super) async fn expect_shared<N: AsRef<str>>(cases: impl IntoIterator<Item = (N, String, &str)>) {
     expect(&shared().build().unwrap(), cases).await;
 }
 
-async fn principal(issuer: Issuer, token: &str) -> Principal {
+pub(super) async fn principal(issuer: Issuer, token: &str) -> Principal {
     let handler = get(|caller: Principal| async move { Extension(caller) });
     let app = Router::new().route("/", handler).layer(JwtLayer::new(issuer));
     let mut response = app.oneshot(bearer(token)).await.unwrap();

@@ -1,0 +1,263 @@
+//! What mutation testing found unguarded: values that stand exactly at a limit, and reasons that could be taken for each
+//! other. `.cargo/mutants.toml` says how it is run.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use tower_resource_server::testing::TestIssuer;
+use tower_resource_server::{
+    Algorithm, Clock, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError, MemoryRevocations, Principal,
+    Profile, TrustedIssuers,
+};
+
+use crate::support::{API, ISSUER, bearer, call, idp, whoami};
+use crate::telemetry::logged;
+
+#[test]
+fn a_document_that_is_no_json_and_one_that_is_no_key_set_are_told_apart() {
+    for (text, expected) in [
+        (r#"{"keys":["#, "it is not JSON"),
+        (r#"{"keys":[]}}"#, "it is not JSON"),
+        (r#"{"keys":7}"#, "it is not an object with one array `keys`"),
+        (r#"[{"keys":[]}]"#, "it is not an object with one array `keys`"),
+    ] {
+        match KeySet::from_jwks(text) {
+            Err(KeySetError::NotAKeySet(said)) => assert_eq!(said, expected, "{text}"),
+            other => panic!("{other:?} for {text}"),
+        }
+    }
+}
+
+#[test]
+fn an_rsa_exponent_has_up_to_four_bytes() {
+    let idp = idp();
+    idp.token().algorithm(Algorithm::Rs256).sign();
+    let mut document: Value = serde_json::from_str(&idp.jwks()).unwrap();
+    let keys = document["keys"].as_array_mut().unwrap();
+    let rsa = keys.iter_mut().find(|key| key["kty"] == "RSA").unwrap();
+    // 0x80000001
+    rsa["e"] = json!("gAAAAQ");
+    let set = KeySet::from_jwks(&document.to_string()).unwrap();
+    assert_eq!((set.len(), set.skipped()), (2, &[][..]));
+}
+
+#[test]
+fn an_issuer_tells_its_name() {
+    assert_eq!(idp().issuer().name(), ISSUER);
+}
+
+#[tokio::test]
+async fn only_application_may_stand_before_a_type_and_be_left_out() {
+    let idp = idp();
+    for profile in [Profile::default(), Profile::rfc9068()] {
+        let app = whoami().layer(JwtLayer::new(idp.issuer().with_profile(profile)));
+        for (typ, expected) in [
+            ("application/at+jwt", "ok"),
+            ("at+jwt", "ok"),
+            // Each as long as `application/`.
+            ("application_at+jwt", "type_not_accepted"),
+            ("unregisteredat+jwt", "type_not_accepted"),
+            ("vnd.example/at+jwt", "type_not_accepted"),
+        ] {
+            let answer = call(&app, bearer(&idp.token().header("typ", typ).sign())).await;
+            assert_eq!(answer.reason(), expected, "{typ}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_several_issuers_of_tenants_each_judges_its_own() {
+    let idp_of = |tenant: &str| TestIssuer::new(format!("https://{tenant}.test/a"), API);
+    let (east, west, stranger) = (idp_of("east"), idp_of("west"), idp_of("north"));
+    let trusted = |idp: &TestIssuer, name: &str| {
+        let builder = Issuer::builder(name).audience(API).accept_any_scope();
+        let builder = builder.keys(FixedKeys::jwks(&idp.jwks()).unwrap());
+        builder.tenants(["a"]).build().unwrap()
+    };
+    let trusted = [
+        trusted(&east, "https://east.test/{tenantid}"),
+        trusted(&west, "https://west.test/{tenantid}"),
+    ];
+    let app = whoami().layer(JwtLayer::new(TrustedIssuers::new(trusted).unwrap()));
+    for (idp, expected) in [(&east, "ok"), (&west, "ok"), (&stranger, "issuer_unknown")] {
+        let token = idp.token().claim("tid", "a").sign();
+        assert_eq!(call(&app, bearer(&token)).await.reason(), expected, "{idp}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_not_trusted_cannot_name_itself() {
+    let template = "https://login.test/{tenantid}/v2";
+    let idp = TestIssuer::new("https://login.test/a/v2", API);
+    let named = || {
+        let builder = Issuer::builder(template).audience(API);
+        builder.keys(FixedKeys::jwks(&idp.jwks()).unwrap())
+    };
+    let long = "a".repeat(65);
+    let listed = named().tenants(["a"]);
+    let judged = named().tenants_where(|tenant| tenant == "a");
+    let anybody = named().tenants_where(|_| true);
+    for (rule, issuer, tenants, expected) in [
+        ("listed", &listed, &["a"][..], "ok"),
+        ("listed", &listed, &["b", "A", ""], "issuer_unknown"),
+        ("judged", &judged, &["a"], "ok"),
+        ("judged", &judged, &["b", "A", ""], "issuer_unknown"),
+        ("anybody", &anybody, &["a", "b-7", &long[..64]], "ok"),
+        (
+            "anybody",
+            &anybody,
+            &["", "a.b", "a/v2", "é", &long],
+            "issuer_unknown",
+        ),
+    ] {
+        let app = whoami().layer(JwtLayer::new(issuer.clone().build().unwrap()));
+        for tenant in tenants {
+            let name = template.replace("{tenantid}", tenant);
+            let token = idp.token().claim("iss", name).claim("tid", tenant).sign();
+            let answer = call(&app, bearer(&token)).await;
+            assert_eq!(answer.reason(), expected, "{rule}: {tenant}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_does_not_undo_an_earlier_one() {
+    let idp = idp();
+    let revocations = MemoryRevocations::with_clock(idp.clock().clone());
+    let app = whoami().layer(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
+    let tokens = ["t-1", "t-2", "t-3"].map(|id| idp.token().token_id(id).sign());
+    for (id, seconds) in [("t-1", 60), ("t-2", 30), ("t-3", 90)] {
+        let until = idp.clock().now() + Duration::from_secs(seconds);
+        revocations.revoke_token(ISSUER, id, until);
+    }
+    for token in &tokens {
+        assert_eq!(call(&app, bearer(token)).await.reason(), "token_revoked");
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "it is only decoded")]
+struct Desk {
+    desk: u32,
+}
+
+#[test]
+fn the_log_says_which_claim_a_type_misses_and_never_what_a_claim_holds() {
+    let idp = idp();
+    let issuer = idp.issuer_builder().claims::<Desk>().build().unwrap();
+    let app = whoami().layer(JwtLayer::new(issuer));
+    for (token, said) in [
+        (idp.token(), "missing field `desk`"),
+        (idp.token().claim("desk", "canary"), "a member is of another type"),
+    ] {
+        let (answer, log) = logged(call(&app, bearer(&token.sign())));
+        assert_eq!(answer.reason(), "claims_undecodable");
+        assert!(log.contains(said) && !log.contains("canary"), "{log}");
+    }
+}
+
+#[test]
+fn the_log_says_what_is_wrong_with_the_form_of_a_token() {
+    let idp = idp();
+    let app = whoami().layer(JwtLayer::new(idp.issuer()));
+    let good = br#"{"alg":"ES256"}"#.as_slice();
+    for (header, payload, said) in [
+        (
+            b"{".as_slice(),
+            b"{}".as_slice(),
+            "header is not a JSON object of the expected form: it is not JSON",
+        ),
+        (
+            br#"{"kid":7}"#,
+            b"{}",
+            "header is not a JSON object of the expected form: a member is repeated",
+        ),
+        (
+            good,
+            br#"{"iss":}"#,
+            "claims are not a JSON object of the expected form: it is not JSON",
+        ),
+        (
+            good,
+            br#"{"iss":7}"#,
+            "claims are not a JSON object of the expected form: a member is repeated",
+        ),
+        (
+            good,
+            b"\"\xff\"",
+            "claims are not a JSON object of the expected form: it is not UTF-8",
+        ),
+        (
+            good,
+            b"{}{}",
+            "claims are not a JSON object of the expected form: something stands behind",
+        ),
+    ] {
+        let [header, payload] = [header, payload].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let (_, log) = logged(call(&app, bearer(&format!("{header}.{payload}.AAAA"))));
+        assert!(log.contains(said), "{said}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn each_word_about_an_authentication_counts_alone() {
+    let idp = idp();
+    let handler = get(|caller: Principal| async move {
+        let known = caller.authentication();
+        known.map_or("none".to_owned(), |known| {
+            format!("{:?} {:?} {}", known.context, known.methods, known.time.is_some())
+        })
+    });
+    let app = Router::new()
+        .route("/", handler)
+        .layer(JwtLayer::new(idp.issuer()));
+    for (token, expected) in [
+        (idp.token().claim("acr", "mfa"), r#"Some("mfa") [] false"#),
+        (idp.token().claim("amr", ["pwd"]), r#"None ["pwd"] false"#),
+        (idp.token().claim("auth_time", 1_800_000_000), "None [] true"),
+        (idp.token(), "none"),
+    ] {
+        assert_eq!(call(&app, bearer(&token.sign())).await.body, expected);
+    }
+}
+
+static DECODED: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts the tokens that were judged afresh: a known one's claims are not decoded again. One test alone uses it.
+struct Counted;
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer)?;
+        DECODED.fetch_add(1, Ordering::SeqCst);
+        Ok(Self)
+    }
+}
+
+#[tokio::test]
+async fn the_tokens_of_many_clients_are_known_side_by_side() {
+    let idp = idp();
+    let issuer = idp.issuer_builder().claims::<Counted>().build().unwrap();
+    let app = whoami().layer(JwtLayer::new(issuer));
+    // Together two megabytes, in tokens as long as may be, since few are made sooner.
+    let tokens: Vec<String> = (0..170)
+        .map(|client| {
+            idp.token()
+                .client(format!("client-{client}"))
+                .claim("groups", "g".repeat(8_500))
+                .sign()
+        })
+        .collect();
+    for round in ["fresh", "known", "still known"] {
+        for token in &tokens {
+            assert_eq!(call(&app, bearer(token)).await.reason(), "ok", "{round}");
+        }
+    }
+    assert_eq!(DECODED.load(Ordering::SeqCst), tokens.len());
+}
