@@ -79,6 +79,9 @@ impl Documents {
                 Some(old) if new.is_empty() => old.validators,
                 _ => new,
             };
+            if validators.is_empty() {
+                return;
+            }
             if copies.len() >= MOST_COPIES {
                 copies.remove(0);
             }
