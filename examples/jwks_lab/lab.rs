@@ -69,7 +69,7 @@ impl Lab {
     /// Turns the clock to this time of the day.
     pub(crate) fn at(&mut self, hours: u64, minutes: u64, seconds: u64) -> &mut Self {
         let time = Duration::from_secs((hours * 60 + minutes) * 60 + seconds);
-        let passed = self.passed(self.idp.clock().now());
+        let passed = passed(self.idp.clock().now());
         self.idp.clock().advance(time.saturating_sub(passed));
         self
     }
@@ -133,7 +133,7 @@ impl Lab {
         } else {
             format!("{before}, {after}")
         };
-        let time = self.show(self.idp.clock().now());
+        let time = show(self.idp.clock().now());
         let (keys, fetch, new) = (self.keys(), self.fetch(), new.to_string());
         Line([&time, what, &keys, &fetch, &new, &known, &fresh, &junk]).print();
         Ok(())
@@ -185,7 +185,7 @@ impl Lab {
         match self.issuer.key_status().keys {
             KeyState::None => "none".to_owned(),
             KeyState::Fresh => "fresh".to_owned(),
-            KeyState::Stale { since } => format!("stale since {}", self.show(since)),
+            KeyState::Stale { since } => format!("stale since {}", show(since)),
             other => format!("{other:?}"),
         }
     }
@@ -201,16 +201,17 @@ impl Lab {
             other => format!("{other:?}"),
         }
     }
+}
 
-    fn passed(&self, date: SystemTime) -> Duration {
-        date.duration_since(MIDNIGHT).unwrap_or_default()
-    }
+/// Since the clock showed midnight.
+fn passed(date: SystemTime) -> Duration {
+    date.duration_since(MIDNIGHT).unwrap_or_default()
+}
 
-    fn show(&self, date: SystemTime) -> String {
-        let seconds = self.passed(date).as_secs();
-        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-        format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
-    }
+fn show(date: SystemTime) -> String {
+    let seconds = passed(date).as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
 }
 
 /// The columns of a line.
