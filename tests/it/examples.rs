@@ -36,7 +36,7 @@ macro_rules! every_command_gives_the_status_beside_it {
             }
         )+
 
-        /// The examples that are called over plain HTTP; gRPC and the conformance server have tests of their own.
+        /// The examples that are called over plain HTTP; the others have tests of their own.
         const CALLED_AS_PRINTED: &[&str] = &[$(stringify!($example)),+];
     };
 }
@@ -74,7 +74,7 @@ mod every_command_gives_the_status_beside_it_in {
             .collect();
         let run = CALLED_AS_PRINTED
             .iter()
-            .chain(&["conformance", "grpc"])
+            .chain(&["conformance", "grpc", "jwks_lab"])
             .map(ToString::to_string)
             .collect();
         assert_eq!(files, run);
@@ -130,6 +130,116 @@ async fn the_grpc_example_answers_with_the_status_beside_each_command() {
         shown.insert(status);
     }
     assert_eq!(shown, BTreeSet::from([0, 7, 16]));
+}
+
+mod the_timeline_of_jwks_lab_shows {
+    use super::*;
+
+    /// What stands in the columns of one line; `waiting` without the time, which chance shortens.
+    #[derive(Debug)]
+    struct Line {
+        keys: String,
+        fetch: String,
+        asked: usize,
+        known: String,
+        fresh: String,
+        junk: String,
+    }
+
+    impl Line {
+        fn read(text: &str) -> Self {
+            let cells: Vec<&str> = text
+                .split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect();
+            let [_time, _what, keys, fetch, asked, known, fresh, junk] = cells[..] else {
+                panic!("{text:?} has other columns");
+            };
+            let fetch = if fetch.starts_with("waiting ") {
+                "waiting"
+            } else {
+                fetch
+            };
+            Self {
+                keys: keys.to_owned(),
+                fetch: fetch.to_owned(),
+                asked: asked.parse().unwrap(),
+                known: known.to_owned(),
+                fresh: fresh.to_owned(),
+                junk: junk.to_owned(),
+            }
+        }
+
+        fn answers(&self) -> [&str; 3] {
+            [&self.known, &self.fresh, &self.junk]
+        }
+    }
+
+    /// The lines of one part.
+    async fn lines(part: &str) -> Vec<Line> {
+        let output = run_to_its_end("jwks_lab", "0").await;
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut lines = text.lines().skip_while(|line| *line != part);
+        assert!(lines.next().is_some(), "{text}");
+        lines
+            .take_while(|line| !line.is_empty())
+            .map(Line::read)
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn one_fetch_for_a_crowd_and_a_rotation_that_refuses_nobody() {
+        let lines = lines("rotation").await;
+        let [crowd, young, renewed, rotated, withdrawn, gone] = &lines[..] else {
+            panic!("{lines:#?}");
+        };
+        assert_eq!((crowd.asked, crowd.answers()), (1, ["100 x 200", "200", "-"]));
+        for (line, asked) in [(young, 0), (renewed, 1), (rotated, 1), (withdrawn, 0)] {
+            assert_eq!(
+                (line.asked, line.answers()),
+                (asked, ["200", "200", "-"]),
+                "{line:?}"
+            );
+        }
+        assert_eq!(gone.answers(), ["200, 401", "200", "-"]);
+        for line in &lines {
+            assert_eq!((&*line.keys, &*line.fetch), ("fresh", "idle"), "{line:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_fetch_in_a_cool_down_for_any_amount_of_junk() {
+        let lines = lines("flood").await;
+        let asked: Vec<usize> = lines.iter().map(|line| line.asked).collect();
+        assert_eq!(asked, [1, 0, 0, 1, 1]);
+        for line in &lines {
+            assert_eq!((&*line.known, &*line.junk), ("200", "200 x 401"), "{line:?}");
+        }
+        // The key that is new in the middle of it has to wait for the next fetch, and comes with it.
+        let fresh: Vec<&str> = lines.iter().map(|line| line.fresh.as_str()).collect();
+        assert_eq!(fresh, ["200", "200", "401", "200", "200"]);
+    }
+
+    #[tokio::test]
+    async fn good_tokens_pass_an_outage_until_the_keys_are_too_old() {
+        let lines = lines("outage").await;
+        let mut keys: Vec<&str> = lines.iter().map(|line| line.keys.as_str()).collect();
+        keys.dedup();
+        assert_eq!(keys, ["fresh", "stale since 02:51:00", "none", "fresh"]);
+        for line in &lines {
+            let expected = if line.keys == "none" { "503" } else { "200" };
+            assert_eq!((&*line.known, &*line.fresh), (expected, expected), "{line:?}");
+            assert!(["-", "200 x 503"].contains(&&*line.junk), "{line:?}");
+        }
+        let mut fetch: Vec<&str> = lines.iter().map(|line| line.fetch.as_str()).collect();
+        fetch.dedup();
+        assert_eq!(fetch, ["waiting", "running", "waiting", "idle"]);
+        let asked: Vec<usize> = lines.iter().map(|line| line.asked).collect();
+        assert_eq!(asked, [1, 1, 1, 0, 1, 1, 0, 2, 1, 0, 0, 1, 1]);
+    }
 }
 
 #[tokio::test]
