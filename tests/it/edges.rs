@@ -12,11 +12,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    Algorithm, Clock, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError, MemoryRevocations, Principal,
-    Profile, TrustedIssuers,
+    Algorithm, CachedKeys, Clock, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError, MemoryRevocations,
+    Principal, Profile, TrustedIssuers,
 };
 
-use crate::support::{API, ISSUER, bearer, call, idp, whoami};
+use crate::support::{API, Broken, ISSUER, bearer, call, idp, whoami};
 use crate::telemetry::logged;
 
 #[test]
@@ -50,6 +50,22 @@ fn an_rsa_exponent_has_up_to_four_bytes() {
 #[test]
 fn an_issuer_tells_its_name() {
     assert_eq!(idp().issuer().name(), ISSUER);
+}
+
+#[tokio::test]
+async fn warming_up_tells_of_an_issuer_whose_keys_are_out_of_reach() {
+    let idp = idp();
+    let broken = idp
+        .issuer_builder()
+        .keys(CachedKeys::new(Broken))
+        .build()
+        .unwrap();
+    let error = broken.warm_up().await.unwrap_err();
+    assert_eq!(error.reason(), "keys_unavailable");
+    let error = TrustedIssuers::from(broken).warm_up().await.unwrap_err();
+    assert_eq!(error.reason(), "keys_unavailable");
+    idp.issuer().warm_up().await.unwrap();
+    TrustedIssuers::from(idp.issuer()).warm_up().await.unwrap();
 }
 
 #[tokio::test]
