@@ -72,6 +72,12 @@ fn bearer_header() -> Seeds {
 fn compact_token() -> Seeds {
     let good = sign(GOOD_HEADER, good_claims(""));
     let none = format!("{}.{}.", b64(r#"{"alg":"none"}"#), b64(good_claims("")));
+    let of = |letters| {
+        sign(
+            GOOD_HEADER,
+            good_claims(&format!(r#""x":"{}","#, "x".repeat(letters))),
+        )
+    };
     let swapped = good.replace('-', "+").replace('_', "/");
     texts([
         ("good", &good),
@@ -80,6 +86,8 @@ fn compact_token() -> Seeds {
             &sign(GOOD_HEADER, good_claims(r#""x":"???>>>~~~","#)),
         ),
         ("good-list-of-audiences", &sign(GOOD_HEADER, list_of_audiences())),
+        ("nearly-too-long", &of(12_100)),
+        ("too-long", &of(12_200)),
         ("alg-none", &none),
         ("padded", &format!("{good}=")),
         ("other-alphabet", &swapped),
@@ -139,9 +147,16 @@ fn payload_json() -> Seeds {
     );
     let other_kind = r#""events":{},"at_hash":"x","token_use":"id","typ":"Refresh","#;
     let with = good_claims;
+    let members = |count| {
+        (0..count)
+            .map(|index| format!(r#""{index}":0,"#))
+            .collect::<String>()
+    };
     texts([
         ("least", &with("")),
         ("full", &with(full)),
+        ("most-members", &with(&members(252))),
+        ("too-many-members", &with(&members(253))),
         ("list-of-audiences", &list_of_audiences()),
         ("other-kind", &with(other_kind)),
         ("bound", &with(r#""cnf":{"jkt":"x"},"#)),
@@ -252,7 +267,11 @@ fn challenge_writer() -> Seeds {
 }
 
 fn api_key() -> Seeds {
-    let seeds: [(&str, &[u8]); 8] = [
+    let key_of = |length| [b"sk\xfflive\xff\x00\x00\xff", &*vec![b'k'; length]].concat();
+    let (longest, too_long_by_one) = (key_of(512), key_of(513));
+    let seeds: [(&str, &[u8]); 10] = [
+        ("longest-key", &longest),
+        ("key-too-long", &too_long_by_one),
         ("one", b"sk\xfflive\xff\x05\x01\xffkey-of-the-robot"),
         ("unchanged", b"sk\xfftest\xff\x00\x00\xffabc=="),
         ("space", b"k\xff1\xff\x00\x20\xff key"),

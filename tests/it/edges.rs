@@ -1,6 +1,7 @@
 //! What mutation testing found unguarded: values that stand exactly at a limit, and reasons that could be taken for each
 //! other. `.cargo/mutants.toml` says how it is run.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    Algorithm, Clock, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError, MemoryRevocations, Principal,
-    Profile, TrustedIssuers,
+    Algorithm, ApiKeyLayer, CachedKeys, Claims, Clock, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError,
+    MemoryRevocations, Principal, Profile, Scope, ScopeSet, TrustedIssuers,
 };
 
-use crate::support::{API, ISSUER, bearer, call, idp, whoami};
+use crate::support::{API, Broken, ISSUER, KEY, READ, WRITE, bearer, call, idp, request, store, whoami};
 use crate::telemetry::logged;
 
 #[test]
@@ -50,6 +51,22 @@ fn an_rsa_exponent_has_up_to_four_bytes() {
 #[test]
 fn an_issuer_tells_its_name() {
     assert_eq!(idp().issuer().name(), ISSUER);
+}
+
+#[tokio::test]
+async fn warming_up_tells_of_an_issuer_whose_keys_are_out_of_reach() {
+    let idp = idp();
+    let broken = idp
+        .issuer_builder()
+        .keys(CachedKeys::new(Broken))
+        .build()
+        .unwrap();
+    let error = broken.warm_up().await.unwrap_err();
+    assert_eq!(error.reason(), "keys_unavailable");
+    let error = TrustedIssuers::from(broken).warm_up().await.unwrap_err();
+    assert_eq!(error.reason(), "keys_unavailable");
+    idp.issuer().warm_up().await.unwrap();
+    TrustedIssuers::from(idp.issuer()).warm_up().await.unwrap();
 }
 
 #[tokio::test]
@@ -142,7 +159,6 @@ async fn a_revocation_does_not_undo_an_earlier_one() {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "it is only decoded")]
 struct Desk {
     desk: u32,
 }
@@ -225,6 +241,45 @@ async fn each_word_about_an_authentication_counts_alone() {
     ] {
         assert_eq!(call(&app, bearer(&token.sign())).await.body, expected);
     }
+}
+
+#[tokio::test]
+async fn beside_keys_too_the_issuers_declare_which_claims_there_are() {
+    let (staff, partner) = (idp(), TestIssuer::new("https://partner.test", API));
+    let of_staff = staff.issuer_builder().accept_any_scope().claims::<Desk>();
+    let of_partner = partner.issuer_builder().accept_any_scope();
+    let issuers = [of_staff.build().unwrap(), of_partner.build().unwrap()];
+    let tokens = JwtLayer::new(TrustedIssuers::new(issuers).unwrap());
+    let handler = get(|claims: Claims<Desk>| async move { claims.desk.to_string() });
+    let app = Router::new()
+        .route("/", handler)
+        .layer(tokens.or(ApiKeyLayer::new(store())));
+    let token = staff.token().claim("desk", 7).sign();
+    assert_eq!(call(&app, bearer(&token)).await.body, "7");
+    let others = [
+        bearer(&partner.token().claim("desk", 7).sign()),
+        request(&[("x-api-key", KEY)]),
+    ];
+    for request in others {
+        let answer = call(&app, request).await;
+        assert_eq!((answer.status.as_u16(), answer.reason()), (403, "claims_absent"));
+    }
+}
+
+#[test]
+fn sets_of_scopes_are_equal_when_they_hold_the_same_words() {
+    let set = |words: &[&str]| -> ScopeSet { words.iter().map(|word| Scope::new(*word).unwrap()).collect() };
+    assert_eq!(set(&["a", "b"]), set(&["b", "a", "b"]));
+    assert_ne!(set(&["a", "b"]), set(&["a"]));
+    assert_ne!(set(&["a"]), set(&["a", "b"]));
+    assert_ne!(set(&["a"]), ScopeSet::empty());
+    assert!(ScopeSet::empty().is_empty() && !set(&["a"]).is_empty());
+}
+
+#[test]
+fn a_scope_is_found_among_others_by_its_word() {
+    let granted = HashSet::from([READ, WRITE]);
+    assert!(granted.contains(READ.as_str()) && !granted.contains("orders:delete"));
 }
 
 static DECODED: AtomicUsize = AtomicUsize::new(0);
