@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
     Algorithm, ApiKeyLayer, CachedKeys, Claims, Clock, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError,
-    MemoryRevocations, Principal, Profile, Scope, ScopeSet, TrustedIssuers,
+    MemoryRevocations, Principal, Profile, Scope, ScopeSet, TokenAgeLayer, TrustedIssuers,
 };
 
 use crate::support::{API, Broken, ISSUER, KEY, READ, WRITE, bearer, call, idp, request, store, whoami};
@@ -264,6 +264,21 @@ async fn beside_keys_too_the_issuers_declare_which_claims_there_are() {
         let answer = call(&app, request).await;
         assert_eq!((answer.status.as_u16(), answer.reason()), (403, "claims_absent"));
     }
+}
+
+#[tokio::test]
+async fn a_client_whose_token_is_too_old_is_told_so_and_can_fetch_a_younger_one() {
+    let idp = idp();
+    let young = TokenAgeLayer::within(Duration::from_secs(60)).clock(idp.clock().clone());
+    let app = whoami().layer(young).layer(JwtLayer::new(idp.issuer()));
+    let token = idp.token().sign();
+    idp.clock().advance(Duration::from_secs(61));
+    let answer = call(&app, bearer(&token)).await;
+    assert_eq!(
+        answer.json()["detail"],
+        "the token is too old for this resource",
+        "{answer:?}"
+    );
 }
 
 #[test]
