@@ -20,6 +20,7 @@ use tower_resource_server::{
     ScopeSet, TokenAgeLayer, TrustedIssuers,
 };
 
+use crate::server::PATIENT;
 use crate::support::{API, Broken, ISSUER, KEY, READ, WRITE, bearer, call, idp, request, store, whoami};
 use crate::telemetry::logged;
 
@@ -322,7 +323,7 @@ async fn metadata_of_an_issuer_on_https_cannot_send_us_to_plain_http() {
         let idp = idp();
         let jwks = idp.jwks();
         let keys = RemoteKeys::discover(ISSUER).fetch(Served { jwks_uri, jwks });
-        let keys = CachedKeys::from(keys).longest_wait(Duration::from_secs(30));
+        let keys = CachedKeys::from(keys).longest_wait(PATIENT);
         let issuer = idp.issuer_builder().keys(keys).build().unwrap();
         let app = whoami().layer(JwtLayer::new(issuer));
         let answer = call(&app, bearer(&idp.token().sign())).await;
