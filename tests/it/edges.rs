@@ -3,20 +3,24 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Request, Response};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    Algorithm, ApiKeyLayer, CachedKeys, Claims, Clock, FixedKeys, Issuer, JwtLayer, KeySet, KeySetError,
-    MemoryRevocations, Principal, Profile, Scope, ScopeSet, TrustedIssuers,
+    Algorithm, ApiKeyLayer, ApiKeyRecord, CachedKeys, Claims, Clock, Fetch, FetchError, FixedKeys, Issuer,
+    JwtLayer, KeyDigest, KeySet, KeySetError, MemoryRevocations, Principal, Profile, RemoteKeys, Scope,
+    ScopeSet, TokenAgeLayer, TrustedIssuers,
 };
 
+use crate::server::PATIENT;
 use crate::support::{API, Broken, ISSUER, KEY, READ, WRITE, bearer, call, idp, request, store, whoami};
 use crate::telemetry::logged;
 
@@ -264,6 +268,95 @@ async fn beside_keys_too_the_issuers_declare_which_claims_there_are() {
         let answer = call(&app, request).await;
         assert_eq!((answer.status.as_u16(), answer.reason()), (403, "claims_absent"));
     }
+}
+
+#[tokio::test]
+async fn a_client_whose_token_is_too_old_is_told_so_and_can_fetch_a_younger_one() {
+    let idp = idp();
+    let young = TokenAgeLayer::within(Duration::from_secs(60)).clock(idp.clock().clone());
+    let app = whoami().layer(young).layer(JwtLayer::new(idp.issuer()));
+    let token = idp.token().sign();
+    idp.clock().advance(Duration::from_secs(61));
+    let answer = call(&app, bearer(&token)).await;
+    assert_eq!(
+        answer.json()["detail"],
+        "the token is too old for this resource",
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_user_name_or_a_password_alone_is_too_much_in_an_address() {
+    for url in ["https://canary@as.test/", "https://:canary@as.test/"] {
+        for keys in [RemoteKeys::jwks_uri(url), RemoteKeys::discover(url)] {
+            let error = Issuer::builder("any").audience(API).keys(keys).build();
+            let error = error.unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(said.contains("user name or password"), "{said}");
+            assert!(!said.contains("canary"), "{said}");
+        }
+    }
+}
+
+/// Answers with the metadata of [`ISSUER`], and with its keys wherever they are said to be.
+struct Served {
+    jwks_uri: &'static str,
+    jwks: String,
+}
+
+impl Fetch for Served {
+    async fn fetch(&self, request: Request<()>) -> Result<Response<Bytes>, FetchError> {
+        let metadata = json!({ "issuer": ISSUER, "jwks_uri": self.jwks_uri }).to_string();
+        let is_metadata = request.uri().path().contains(".well-known");
+        let body = if is_metadata { metadata } else { self.jwks.clone() };
+        Ok(Response::new(body.into()))
+    }
+}
+
+#[tokio::test]
+async fn metadata_of_an_issuer_on_https_cannot_send_us_to_plain_http() {
+    for (jwks_uri, expected) in [
+        ("https://keys.test/jwks", "ok"),
+        ("http://127.0.0.1:1/jwks", "keys_unavailable"),
+        ("http://localhost/jwks", "keys_unavailable"),
+    ] {
+        let idp = idp();
+        let jwks = idp.jwks();
+        let keys = RemoteKeys::discover(ISSUER).fetch(Served { jwks_uri, jwks });
+        let keys = CachedKeys::from(keys).longest_wait(PATIENT);
+        let issuer = idp.issuer_builder().keys(keys).build().unwrap();
+        let app = whoami().layer(JwtLayer::new(issuer));
+        let answer = call(&app, bearer(&idp.token().sign())).await;
+        assert_eq!(answer.reason(), expected, "{jwks_uri}");
+    }
+}
+
+#[test]
+fn a_record_of_a_key_tells_what_it_was_made_with() {
+    let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+    let bare = ApiKeyRecord::builder("key_1", "robot", KeyDigest::of(KEY));
+    let full = bare.clone().start("trs_abc").scopes([READ]).revoked();
+    let full = full.created_at(at(1).unwrap()).not_before(at(2).unwrap());
+    let (bare, full) = (bare.build(), full.expires_at(at(3).unwrap()).build());
+    for record in [&bare, &full] {
+        assert_eq!((record.id(), record.owner()), ("key_1", "robot"));
+    }
+    assert_eq!((full.start(), full.is_revoked()), (Some("trs_abc"), true));
+    assert_eq!(full.scopes().as_str(), READ.as_str());
+    let times = |record: &ApiKeyRecord| [record.created_at(), record.not_before(), record.expires_at()];
+    assert_eq!(times(&full), [at(1), at(2), at(3)]);
+    assert_eq!((bare.start(), bare.is_revoked()), (None, false));
+    assert_eq!((bare.scopes().as_str(), times(&bare)), ("", [None; 3]));
+}
+
+#[tokio::test]
+async fn a_rejection_says_what_the_client_is_told() {
+    let app = whoami().layer(JwtLayer::new(idp().issuer()));
+    let answer = call(&app, request(&[])).await;
+    assert_eq!(
+        answer.rejection.unwrap().to_string(),
+        "this resource asks for a credential"
+    );
 }
 
 #[test]
