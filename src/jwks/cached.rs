@@ -40,8 +40,9 @@ const RULES: Rules = Rules {
 ///
 /// The task runs on the tokio runtime of the request that came first, which must have its time and I/O drivers enabled. It
 /// ends with the last layer that uses it; a cancelled request does not stop it; and if its runtime has gone, the next
-/// request starts another. The issuer's `key_status` tells how things are. While a machine is suspended, its steady clock
-/// may stand still, and with it the age of keys.
+/// request starts another. A runtime that is kept but never polled again keeps the task without running it: do not warm up
+/// on one that you then leave standing. The issuer's `key_status` tells how things are. While a machine is suspended, its
+/// steady clock may stand still, and with it the age of keys.
 #[derive(Debug, Clone)]
 pub struct CachedKeys {
     source: Arc<dyn ErasedSource>,

@@ -40,7 +40,7 @@ pub(super) fn run(published: &Arc<Published>) -> impl Future<Output = ()> + Send
     }
 }
 
-/// One fetch, or one sleep; `None` when the last layer has gone.
+/// One fetch, or one sleep; `None` when the last layer or the runtime has gone.
 async fn turn(published: &Weak<Published>, wake: &Notify, said: &mut KeyState) -> Option<()> {
     let here = published.upgrade()?;
     let step = here.schedule(|schedule, now| match schedule.next(now) {
@@ -51,9 +51,12 @@ async fn turn(published: &Weak<Published>, wake: &Notify, said: &mut KeyState) -
     let Some(sleep) = step else {
         let load = start(&here);
         drop(here);
-        let result = load
-            .await
-            .unwrap_or_else(|_| Err("the key source panicked".into()));
+        let result = match load.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => Err("the key source panicked".into()),
+            // Cancelled, with the last layer or by a runtime that shuts down and has not come to this task yet.
+            Err(_) => return None,
+        };
         end(&*published.upgrade()?, result);
         return Some(());
     };

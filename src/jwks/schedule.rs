@@ -157,9 +157,14 @@ impl Schedule {
         self.failure = Some(cause);
     }
 
-    /// The fetch ended without an answer because its runtime has gone, which says nothing about the issuer.
+    /// The fetch ended without an answer because its runtime has gone, which says nothing about the issuer. It is not
+    /// counted, so that whoever waited for it may ask for another.
     pub(super) fn interrupted(&mut self) {
-        if self.end().unknown.is_some() {
+        if self
+            .running
+            .take()
+            .is_some_and(|purpose| purpose.unknown.is_some())
+        {
             self.unknown.refund();
         }
     }

@@ -21,6 +21,7 @@ mod claims;
 mod combining;
 mod conformance;
 mod differential;
+mod drills;
 mod edges;
 mod examples;
 mod grpc;

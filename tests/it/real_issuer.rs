@@ -4,12 +4,15 @@
 mod hosts;
 mod server;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tower_resource_server::testing::TestClock;
 
-use self::hosts::hosts_of;
+use self::hosts::{Host, hosts_of};
 use self::server::RealIssuer;
 
 const API: &str = "https://api.example.test";
@@ -125,4 +128,65 @@ async fn keys_that_rotate_at_the_server_are_followed_without_a_restart() {
             "a withdrawn key still verifies: {host:?}"
         );
     }
+}
+
+/// Under load: whoever has a valid token is let in before, while and after the server takes new keys, at every host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_at_the_server_refuses_nobody_who_has_a_valid_token() {
+    let Some(idp) = RealIssuer::start().await else {
+        return;
+    };
+    let hosts = Arc::new(hosts_of(&idp.issuer(), TestClock::new()).await);
+    let before = tokens(&idp).await;
+    // The old keys are good until somebody brings a token of the new ones, and nobody does yet.
+    let (load, stop) = load(&hosts, &before);
+    idp.rotate().await;
+    let after = tokens(&idp).await;
+    stop.send_replace(true);
+    for task in load {
+        assert!(task.await.unwrap() > 0);
+    }
+    // All at once, every host and every algorithm: each waits for the same fetch, and is let in.
+    let (load, stop) = self::load(&hosts, &after);
+    for host in hosts.iter() {
+        for token in &after {
+            assert_eq!(host.call(Some(token)).await.code, host.ok(), "{host:?}");
+        }
+        let answer = host.call(Some(&before[0])).await;
+        assert_eq!(answer.code, host.unauthenticated(), "{host:?}");
+    }
+    stop.send_replace(true);
+    for task in load {
+        assert!(task.await.unwrap() > 0);
+    }
+}
+
+async fn tokens(idp: &RealIssuer) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for alg in ["RS256", "ES256", "EdDSA"] {
+        tokens.push(idp.token(json!({ "resource": API, "alg": alg })).await);
+    }
+    tokens
+}
+
+/// Tasks that present these tokens at every host until they are stopped. How many were let in: all.
+fn load(hosts: &Arc<[Host; 3]>, tokens: &[String]) -> (Vec<JoinHandle<usize>>, watch::Sender<bool>) {
+    let (stop, stopped) = watch::channel(false);
+    let tasks = (0..4).map(|_| {
+        let (hosts, tokens, stopped) = (Arc::clone(hosts), tokens.to_vec(), stopped.clone());
+        tokio::spawn(async move {
+            let mut passed = 0;
+            while !*stopped.borrow() || passed == 0 {
+                for host in hosts.iter() {
+                    for token in &tokens {
+                        let answer = host.call(Some(token)).await;
+                        assert_eq!(answer.code, host.ok(), "{host:?}: {answer:?}");
+                        passed += 1;
+                    }
+                }
+            }
+            passed
+        })
+    });
+    (tasks.collect(), stop)
 }

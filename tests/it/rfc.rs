@@ -8,7 +8,7 @@ mod keys;
 mod practice;
 mod presenting;
 mod strict;
-mod tls;
+pub(crate) mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 

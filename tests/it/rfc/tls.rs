@@ -38,7 +38,7 @@ Bakb5jFgSRt4cNvFVYiugEgrDF3h+uYnDGQSqJIVQf7kl9XHZHVn8rgU
 -----END PRIVATE KEY-----";
 
 /// Answers every request with this JSON, for as long as the process lives. The address of a document on it.
-pub(super) fn serve(json: &str) -> String {
+pub(crate) fn serve(json: &str) -> String {
     let certificate = CertificateDer::from_pem_slice(LOCALHOST.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(PRIVATE.as_bytes()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
