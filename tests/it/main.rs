@@ -34,6 +34,7 @@ mod presenting;
 mod real_issuer;
 mod refusals;
 mod remote_keys;
+mod resolved;
 mod rfc;
 mod scopes;
 mod secrets;
