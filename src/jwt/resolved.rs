@@ -148,17 +148,16 @@ impl Inner {
 
     async fn answer(self: &Arc<Self>, name: &Arc<str>, runtime: &Handle) -> Answer {
         let under_way = self.lookups().get(name).cloned();
-        let mut answered = match under_way {
-            Some(answered) => answered,
-            None => {
-                let room = self.room_for(name).acquire_owned().await;
-                let room = room.map_err(|error| failed(&error.to_string()))?;
-                // Others may have asked for the same name meanwhile.
-                if let Some(answer) = self.remembered(name) {
-                    return answer;
-                }
-                self.start(name, room, runtime)
+        let mut answered = if let Some(answered) = under_way {
+            answered
+        } else {
+            let room = self.room_for(name).acquire_owned().await;
+            let room = room.map_err(|error| failed(&error.to_string()))?;
+            // Others may have asked for the same name meanwhile.
+            if let Some(answer) = self.remembered(name) {
+                return answer;
             }
+            self.start(name, room, runtime)
         };
         let answer = answered.wait_for(Option::is_some).await;
         let answer = answer.ok().and_then(|answer| answer.clone());

@@ -59,7 +59,8 @@ impl Directory {
     }
 
     fn add(&self, issuer: Issuer) {
-        self.add_as(&issuer.name().to_owned(), issuer);
+        let name = issuer.name().to_owned();
+        self.add_as(&name, issuer);
     }
 
     fn add_as(&self, name: &str, issuer: Issuer) {
