@@ -30,13 +30,14 @@
 //! valid here, 401; one without the scope, 403 that names it; and 503 with `Retry-After` while the issuer's keys cannot be
 //! had. A `POST` over HTTP/2 with a gRPC content type gets the same decisions as a gRPC status.
 //!
-//! # Eleven situations
+//! # Twelve situations
 //!
 //! | you want | you take |
 //! |---|---|
 //! | API keys | [`ApiKeyLayer`] over a [`KeyStore`]; [`MemoryKeyStore`] to begin with |
 //! | JWTs of one issuer, its keys found by discovery | [`JwtLayer`] with an [`Issuer`] |
 //! | JWTs of several issuers, each limited to scopes of its own | [`TrustedIssuers`], [`IssuerBuilder::accepted_scopes`] |
+//! | JWTs of tenants that are found at run time | [`IssuerResolver`], [`ResolvedIssuers`] |
 //! | either of the two | [`JwtLayer::or`], [`ApiKeyLayer::or`] |
 //! | a scope for each route | [`ScopeLayer`], [`Requirement`] |
 //! | anonymous callers too | [`JwtLayer::optional`], and `Option<Principal>` in the handler |
@@ -47,9 +48,9 @@
 //! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
 //!
 //! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
-//! [API keys](guide::api_keys), [issuers](guide::issuers) with a recipe for each, [what is checked](guide::checks),
-//! [logs and metrics](guide::telemetry), and
-//! [testing](guide::testing).
+//! [API keys](guide::api_keys), [issuers](guide::issuers) with a recipe for each,
+//! [their keys](guide::keys) in rotations and outages, [what is checked](guide::checks),
+//! [logs and metrics](guide::telemetry), and [testing](guide::testing).
 //!
 //! # What is where
 //!
@@ -77,7 +78,7 @@
 //! | `remote` | yes | [`RemoteKeys`], [`CachedKeys`]; tokio, and reqwest with rustls. Turns `jwt` on |
 //! | `axum` | no | [`Principal`] and [`Claims`] as extractors, [`Rejection`] as a response, for axum 0.8 |
 //! | `tracing` | no | an event for each refusal and each fetch of keys |
-//! | `metrics` | no | counters through the `metrics` facade |
+//! | `metrics` | no | counters and gauges through the `metrics` facade |
 //! | `testing` | no | [`testing`]: for your tests, never for production. Turns `api-key` and `jwt` on; brings axum |
 //!
 //! Features add names; none changes how a request is judged.

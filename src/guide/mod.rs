@@ -15,6 +15,9 @@ pub mod api_keys {}
 #[doc = include_str!("issuers.md")]
 pub mod issuers {}
 
+#[doc = include_str!("keys.md")]
+pub mod keys {}
+
 #[doc = include_str!("checks.md")]
 pub mod checks {}
 

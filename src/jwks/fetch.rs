@@ -127,6 +127,10 @@ impl Fetch for HttpFetch {
         let transport = |error: reqwest::Error| FetchError::Transport(error.into());
         let guarded = request.extensions().get::<PublicAddressesOnly>().is_some();
         let request = reqwest::Request::try_from(request.map(|()| "")).map_err(transport)?;
+        // Names are judged when they are resolved; an address in the place of a name never is.
+        if guarded && !address::may_be_public(request.url()) {
+            return Err(FetchError::NotPublic);
+        }
         let mut answer = self.client(guarded)?.execute(request).await.map_err(transport)?;
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(transport)? {

@@ -1,25 +1,33 @@
 //! The issuers that were found at run time: a bounded memory of them, and of names that are nobody's.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 
 use super::issuer::Issuer;
 use super::resolver::ResolvedIssuers;
 use crate::authenticator::BoxFuture;
 use crate::error::{AuthError, Told, chain};
 
+/// Of a request.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Of a look-up. It goes on when nobody waits for it any more, so that a resolver which is slow once is not asked for ever.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(5);
 /// In bytes; a resolver need not look at more.
 const LONGEST_NAME: usize = 2048;
 const MOST_REFUSED: u64 = 10_000;
 /// More look-ups at once would let junk take every connection to the resolver's database.
 const MOST_LOOKUPS: usize = 64;
+/// More than moka takes.
+const LONGEST_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What is known of an issuer by its name.
 pub(super) enum Known {
@@ -37,8 +45,12 @@ struct Inner {
     /// Until when a name is nobody's, by its hash with a secret of this process.
     refused: Cache<u64, Duration>,
     hasher: RandomState,
-    lookups: Mutex<HashMap<Arc<str>, Arc<Lookup>>>,
-    room: Semaphore,
+    /// Those that are under way.
+    lookups: Mutex<HashMap<Arc<str>, Answered>>,
+    /// For names that may be anybody's.
+    room: Arc<Semaphore>,
+    /// For names that were found before: junk must not keep those out whose time is over.
+    room_for_known: Arc<Semaphore>,
 }
 
 #[derive(Clone)]
@@ -47,8 +59,10 @@ struct Found {
     until: Duration,
 }
 
-/// One look-up for all who wait for it. Whoever of them comes first makes it; if that request is cancelled, the next.
-type Lookup = OnceCell<Result<Issuer, Failure>>;
+type Answer = Result<Issuer, Failure>;
+
+/// Where all who wait for a look-up hear its answer.
+type Answered = watch::Receiver<Option<Answer>>;
 
 /// What all who wait are told.
 #[derive(Clone)]
@@ -60,33 +74,31 @@ enum Failure {
 
 impl Resolved {
     pub(super) fn new(settings: ResolvedIssuers) -> Self {
+        // Our own clock says how long an entry counts; this only lets go of issuers that nobody asks for any more.
+        let kept_for = settings.time_to_live.saturating_mul(2).min(LONGEST_KEPT);
+        let found = Cache::builder()
+            .max_capacity(settings.capacity)
+            .time_to_live(kept_for);
         Self(Arc::new(Inner {
-            found: Cache::new(settings.capacity),
+            found: found.build(),
             refused: Cache::new(MOST_REFUSED),
             hasher: RandomState::new(),
             lookups: Mutex::default(),
-            room: Semaphore::new(MOST_LOOKUPS),
+            room: Arc::new(Semaphore::new(MOST_LOOKUPS)),
+            room_for_known: Arc::new(Semaphore::new(MOST_LOOKUPS)),
             settings,
         }))
     }
 
     pub(super) fn find(&self, name: &str) -> Known {
-        let inner = &self.0;
         if name.len() > LONGEST_NAME {
             return Known::Refused(AuthError::IssuerUnknown);
         }
-        let now = inner.now();
-        if let Some(issuer) = inner.found(name, now) {
-            return Known::Here(issuer);
+        match self.0.remembered(name) {
+            Some(Ok(issuer)) => Known::Here(issuer),
+            Some(Err(failure)) => Known::Refused(failure.into_error()),
+            None => Known::Wait(Box::pin(Arc::clone(&self.0).look_up(name.into()))),
         }
-        if inner
-            .refused
-            .get(&inner.hash(name))
-            .is_some_and(|until| now < until)
-        {
-            return Known::Refused(AuthError::IssuerUnknown);
-        }
-        Known::Wait(Box::pin(Arc::clone(inner).look_up(name.into())))
     }
 
     /// Whether what was verified by this issuer still counts.
@@ -110,50 +122,102 @@ impl Inner {
         (now < found.until).then_some(found.issuer)
     }
 
-    fn lookups(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Lookup>>> {
+    /// What an earlier look-up said, as long as that counts.
+    fn remembered(&self, name: &str) -> Option<Answer> {
+        let now = self.now();
+        if let Some(issuer) = self.found(name, now) {
+            return Some(Ok(issuer));
+        }
+        let until = self.refused.get(&self.hash(name))?;
+        (now < until).then_some(Err(Failure::Nobody))
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, HashMap<Arc<str>, Answered>> {
         self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look_up(self: Arc<Self>, name: Arc<str>) -> Result<Issuer, AuthError> {
-        let lookup = Arc::clone(self.lookups().entry(Arc::clone(&name)).or_default());
-        let waiting = Waiting {
-            inner: &self,
-            name: &name,
-            lookup: &lookup,
+        let answer = match Handle::try_current() {
+            Ok(runtime) => timeout(LONGEST_WAIT, self.answer(&name, &runtime))
+                .await
+                .unwrap_or_else(|_| Err(failed("the look-up took too long"))),
+            Err(error) => Err(failed(&error.to_string())),
         };
-        let answer = lookup.get_or_init(|| self.ask(&name));
-        let told = tokio::time::timeout(LONGEST_WAIT, answer).await;
-        let told = told.map_or_else(
-            |elapsed| Err(Failure::Failed(elapsed.to_string().into())),
-            Clone::clone,
-        );
-        drop(waiting);
-        told.map_err(Failure::into_error)
+        answer.map_err(Failure::into_error)
     }
 
-    async fn ask(&self, name: &Arc<str>) -> Result<Issuer, Failure> {
-        let _room = self.room.acquire().await.map_err(|_| Failure::Nobody)?;
+    async fn answer(self: &Arc<Self>, name: &Arc<str>, runtime: &Handle) -> Answer {
+        let under_way = self.lookups().get(name).cloned();
+        let mut answered = if let Some(answered) = under_way {
+            answered
+        } else {
+            let room = self.room_for(name).acquire_owned().await;
+            let room = room.map_err(|error| failed(&error.to_string()))?;
+            // Others may have asked for the same name meanwhile.
+            if let Some(answer) = self.remembered(name) {
+                return answer;
+            }
+            self.start(name, room, runtime)
+        };
+        let answer = answered.wait_for(Option::is_some).await;
+        let answer = answer.ok().and_then(|answer| answer.clone());
+        answer.unwrap_or_else(|| Err(failed("the look-up was interrupted")))
+    }
+
+    /// Waiting for room is part of a request and ends with it, so there are never more look-ups than that.
+    fn room_for(&self, name: &str) -> Arc<Semaphore> {
+        Arc::clone(if self.found.contains_key(name) {
+            &self.room_for_known
+        } else {
+            &self.room
+        })
+    }
+
+    /// One look-up for all who wait for it, as a task of its own, which no cancelled request stops.
+    fn start(self: &Arc<Self>, name: &Arc<str>, room: OwnedSemaphorePermit, runtime: &Handle) -> Answered {
+        let (tell, answered) = watch::channel(None);
+        match self.lookups().entry(Arc::clone(name)) {
+            Entry::Occupied(other) => return other.get().clone(),
+            Entry::Vacant(place) => place.insert(answered.clone()),
+        };
+        let under_way = UnderWay {
+            inner: Arc::clone(self),
+            name: Arc::clone(name),
+        };
+        // A runtime that is shutting down drops the task at once, so no lock is held here.
+        runtime.spawn(async move {
+            let answer = timeout(LONGEST_LOOKUP, under_way.inner.ask(&under_way.name)).await;
+            let answer = answer.unwrap_or_else(|_| Err(failed("the look-up took too long")));
+            // Whoever comes from now on is told what is remembered.
+            drop((under_way, room));
+            let _ = tell.send(Some(answer));
+        });
+        answered
+    }
+
+    async fn ask(&self, name: &Arc<str>) -> Answer {
         let resolver = Arc::clone(&self.settings.resolver);
         let answer = resolver.resolve(Arc::clone(name)).await;
         let now = self.now();
-        match answer {
-            Ok(Some(issuer)) => {
-                let issuer = self.adopt(issuer, name)?;
-                let until = now.saturating_add(self.settings.time_to_live);
-                let found = Found {
-                    issuer: issuer.clone(),
-                    until,
-                };
-                self.found.insert(Arc::clone(name), found);
-                Ok(issuer)
-            }
+        let adopted = match answer {
+            Ok(Some(issuer)) => self.adopt(issuer, name),
             Ok(None) => {
                 let until = now.saturating_add(self.settings.refused_for);
                 self.refused.insert(self.hash(name), until);
                 Err(Failure::Nobody)
             }
-            Err(error) => Err(Failure::Failed(chain(&*error).into())),
+            Err(error) => return Err(failed(&chain(&*error))),
+        };
+        match &adopted {
+            Ok(issuer) => {
+                let until = now.saturating_add(self.settings.time_to_live);
+                let issuer = issuer.clone();
+                self.found.insert(Arc::clone(name), Found { issuer, until });
+            }
+            // With it go its keys, and the task that fetched them.
+            Err(_) => self.found.invalidate(name),
         }
+        adopted
     }
 
     fn adopt(&self, issuer: Issuer, name: &str) -> Result<Issuer, Failure> {
@@ -170,24 +234,20 @@ impl Inner {
     }
 }
 
-/// Takes the look-up out of the list when nobody waits for it any more, however that comes about.
-struct Waiting<'w> {
-    inner: &'w Inner,
-    name: &'w Arc<str>,
-    lookup: &'w Arc<Lookup>,
+/// Takes the look-up out of the list when it has ended, however that comes about.
+struct UnderWay {
+    inner: Arc<Inner>,
+    name: Arc<str>,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut lookups = self.inner.lookups();
-        let is_listed = lookups
-            .get(self.name)
-            .is_some_and(|listed| Arc::ptr_eq(listed, self.lookup));
-        // Two are the list's own and this one's: whoever joins does so under this lock.
-        if is_listed && (self.lookup.initialized() || Arc::strong_count(self.lookup) <= 2) {
-            lookups.remove(self.name);
-        }
+        self.inner.lookups().remove(&self.name);
     }
+}
+
+fn failed(why: &str) -> Failure {
+    Failure::Failed(why.into())
 }
 
 impl Failure {

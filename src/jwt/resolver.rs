@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 ///
 /// The name comes from a token that nobody has verified. Look it up; never fetch it, never make an address of it by
 /// yourself, and answer `None` for whatever is not in your list. An issuer that should not be trusted and is returned all
-/// the same lets its tokens in.
+/// the same lets its tokens in. Do not warm it up either: the rules for addresses hold from the moment that it is returned.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -60,16 +60,21 @@ impl fmt::Debug for dyn ErasedResolver {
 /// The issuers that an [`IssuerResolver`] finds, remembered within bounds. Give it to `JwtLayer::new`, or beside issuers
 /// that are known to [`TrustedIssuers::or_resolved`](super::TrustedIssuers::or_resolved).
 ///
-/// - One look-up for all who wait for the same name, and 64 at once; a request waits for 1 s at most and is then answered
-///   with 503.
-/// - Names that are nobody's are remembered too, so that junk does not reach the resolver twice.
+/// - One look-up for all who wait for the same name; it is a task of its own and is given up after 5 s. A request waits for
+///   it for 1 s at most and is then answered with 503, as it is if the resolver fails or panics. That is not remembered.
+/// - 64 look-ups at once for names that are not known, and as many for those that are known and whose time is over, so that
+///   junk keeps nobody out who was in.
+/// - Names that are nobody's are remembered too, so that junk does not reach the resolver twice. A name of more than 2 KiB
+///   does not reach it at all.
 /// - Of the issuers that it finds, keys and metadata are fetched from public addresses only: loopback, private, link-local
 ///   and other special addresses are refused after the name was resolved, so a tenant cannot make this service call what
 ///   only this service can reach. A `Fetch` of your own gets such requests with
-///   `PublicAddressesOnly` in their extensions; `HttpFetch::with_client` refuses them.
+///   `PublicAddressesOnly` in their extensions; `HttpFetch::with_client` refuses them. A `KeySource` of your own is not
+///   under these rules.
 /// - An issuer whose name is not exactly the one asked for, or whose scopes are not named, is answered with 500.
 ///
-/// When an issuer is forgotten or not found any more, its tokens are refused, also those that were verified before.
+/// When an issuer is forgotten or not found any more, its tokens are refused, also those that were verified before. While
+/// the resolver cannot be asked, an issuer whose time is over gets 503.
 #[derive(Debug, Clone)]
 pub struct ResolvedIssuers {
     pub(super) resolver: Arc<dyn ErasedResolver>,

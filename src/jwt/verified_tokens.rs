@@ -7,14 +7,14 @@
 //! on every hit, here for the dates and by the caller for revocations.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use super::issuer::{Issuer, Judged};
+use super::issuer::{Issuer, Judged, Rules};
 use super::trusted::TrustedIssuers;
-use crate::jwks::{KeySet, Lookup};
+use crate::jwks::{KeyProvider, KeySet, Lookup};
 use crate::principal::PrincipalData;
 
 /// The length of all tokens that are remembered, together: some 20,000 tokens of the usual length. What is kept of a token
@@ -29,7 +29,9 @@ pub(super) struct VerifiedTokens(Cache<TokenDigest, Arc<Entry>>);
 pub(super) struct TokenDigest([u8; 32]);
 
 struct Entry {
-    issuer: Issuer,
+    rules: Arc<Rules>,
+    /// Weak, so that an issuer which was found at run time and is forgotten takes the task along that fetches its keys.
+    issuer_keys: Weak<dyn KeyProvider>,
     keys: KeySet,
     judged: Judged,
     bytes: u32,
@@ -52,13 +54,14 @@ impl VerifiedTokens {
     /// The principal of a token that was verified before and is still good. `None`: judge it, and say what is wrong.
     pub(super) fn get(&self, token: TokenDigest, issuers: &TrustedIssuers) -> Option<Arc<PrincipalData>> {
         let entry = self.0.get(&token)?;
-        if !issuers.trusts(&entry.issuer) {
+        let issuer = entry.issuer()?;
+        if !issuers.trusts(&issuer) {
             return None;
         }
-        let Lookup::Ready(keys) = entry.issuer.keys.current() else {
+        let Lookup::Ready(keys) = issuer.keys.current() else {
             return None;
         };
-        let is_good = keys.is(&entry.keys) && entry.issuer.check_times(entry.judged.times).is_ok();
+        let is_good = keys.is(&entry.keys) && issuer.check_times(entry.judged.times).is_ok();
         is_good.then(|| Arc::clone(&entry.judged.data))
     }
 
@@ -72,12 +75,22 @@ impl VerifiedTokens {
     ) {
         let bytes = u32::try_from(length).unwrap_or(u32::MAX);
         let entry = Entry {
-            issuer: issuer.clone(),
+            rules: Arc::clone(&issuer.rules),
+            issuer_keys: Arc::downgrade(&issuer.keys),
             keys: keys.clone(),
             judged: judged.clone(),
             bytes,
         };
         self.0.insert(token, Arc::new(entry));
+    }
+}
+
+impl Entry {
+    fn issuer(&self) -> Option<Issuer> {
+        Some(Issuer {
+            rules: Arc::clone(&self.rules),
+            keys: self.issuer_keys.upgrade()?,
+        })
     }
 }
 

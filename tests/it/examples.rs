@@ -52,6 +52,7 @@ mod every_command_gives_the_status_beside_it_in {
         jwt shows [200, 400, 401];
         optional shows [200, 401];
         own_claims shows [200, 401];
+        own_client shows [200, 401, 503];
         own_key_store shows [200, 401, 503];
         quickstart shows [200, 400, 401, 403];
         refusal_body shows [200, 401, 403];

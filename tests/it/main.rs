@@ -35,6 +35,7 @@ mod presenting;
 mod real_issuer;
 mod refusals;
 mod remote_keys;
+mod resolved;
 mod rfc;
 mod scopes;
 mod secrets;

@@ -5,6 +5,7 @@
 mod claims;
 mod current;
 mod keys;
+mod metadata;
 mod practice;
 mod presenting;
 mod strict;
@@ -22,10 +23,11 @@ const TESTS: &[&str] = &[
     include_str!("rfc/keys.rs"),
     include_str!("rfc/practice.rs"),
     include_str!("rfc/current.rs"),
+    include_str!("rfc/metadata.rs"),
 ];
 
 /// The sections of the checklist and how many rows each has.
-const SECTIONS: [(char, usize); 8] = [
+const SECTIONS: [(char, usize); 9] = [
     ('A', 12),
     ('B', 22),
     ('C', 21),
@@ -33,6 +35,7 @@ const SECTIONS: [(char, usize); 8] = [
     ('E', 12),
     ('F', 16),
     ('G', 14),
+    ('I', 5),
     ('N', 10),
 ];
 

@@ -13,13 +13,16 @@ use std::time::Duration;
 
 use axum::Router;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    ApiKeyLayer, AuthError, CachedKeys, JwtLayer, KeySet, KeySource, ScopeLayer, ScopeSet,
+    ApiKeyLayer, AuthError, CachedKeys, JwtLayer, KeySet, KeySource, ResolvedIssuers, ScopeLayer, ScopeSet,
+    TrustedIssuers,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::resolved::Directory;
 use crate::support::{
-    Broken, Down, KEY, READ, Slow, WRITE, bearer, call, idp, record, request, store, whoami,
+    API, Broken, Down, KEY, READ, Slow, WRITE, bearer, call, idp, record, request, store, whoami,
 };
 
 /// The lines of a log.
@@ -69,22 +72,37 @@ pub(crate) fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
 
 /// `name{label=value,…} count`, for every counter that moved.
 fn counted(work: impl Future<Output = ()>) -> BTreeSet<String> {
+    let lines = measured(work)
+        .into_iter()
+        .filter_map(|(name, value)| match value {
+            DebugValue::Counter(count) => Some(format!("{name} {count}")),
+            _ => None,
+        });
+    lines.collect()
+}
+
+/// `name{label=value,…}` and the value, for every metric that was set.
+fn measured(work: impl Future<Output = ()>) -> Vec<(String, DebugValue)> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || logged(work));
     let snapshot = snapshotter.snapshot().into_vec();
-    let lines = snapshot.into_iter().filter_map(|(key, _, _, value)| {
+    let lines = snapshot.into_iter().map(|(key, _, _, value)| {
         let (name, labels) = key.key().clone().into_parts();
         let labels: Vec<String> = labels
             .iter()
             .map(|label| format!("{}={}", label.key(), label.value()))
             .collect();
-        let DebugValue::Counter(count) = value else {
-            return None;
-        };
-        Some(format!("{}{{{}}} {count}", name.as_str(), labels.join(",")))
+        (format!("{}{{{}}}", name.as_str(), labels.join(",")), value)
     });
     lines.collect()
+}
+
+/// Lets the tasks that keep keys do what they have to do now.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn scoped(layer: ApiKeyLayer) -> Router {
@@ -173,6 +191,220 @@ fn fetches_of_keys_are_counted_by_their_outcome() {
     );
     let refused = "resource_server_decisions_total{outcome=refused,method=jwt,reason=keys_unavailable} 1";
     assert!(counters.contains(refused), "{counters:?}");
+}
+
+/// The states of the gauges of this name that are 1; each of the others must be 0.
+fn states(metric: &str, issuer: &str, work: impl Future<Output = ()>) -> (Vec<String>, BTreeSet<String>) {
+    let start = format!("{metric}{{issuer={issuer},state=");
+    let (mut on, mut all) = (Vec::new(), BTreeSet::new());
+    for (name, value) in measured(work) {
+        let Some(state) = name.strip_prefix(&start) else {
+            continue;
+        };
+        let state = state.trim_end_matches('}').to_owned();
+        let DebugValue::Gauge(value) = value else {
+            panic!("{name} is no gauge")
+        };
+        assert!(value == 0.0 || value == 1.0, "{name} is {value}");
+        if value == 1.0 {
+            on.push(state.clone());
+        }
+        assert!(all.insert(state), "{name} is there twice");
+    }
+    (on, all)
+}
+
+/// Gives keys until it is told to fail, or to hang.
+#[derive(Clone)]
+struct Told(String, Arc<Mutex<What>>);
+
+#[derive(Clone, Copy)]
+enum What {
+    Give,
+    Fail,
+    Hang,
+}
+
+impl Told {
+    fn new(jwks: String) -> Self {
+        Self(jwks, Arc::new(Mutex::new(What::Give)))
+    }
+
+    fn to(&self, what: What) {
+        *self.1.lock().unwrap() = what;
+    }
+}
+
+impl KeySource for Told {
+    type Error = Down;
+
+    async fn load(&self) -> Result<KeySet, Down> {
+        let what = *self.1.lock().unwrap();
+        match what {
+            What::Give => KeySet::from_jwks(&self.0).map_err(|_| Down),
+            What::Fail => Err(Down),
+            What::Hang => std::future::pending().await,
+        }
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A service whose keys live for ten minutes and are then used for an hour, and which is asked after each of these times,
+/// from which on its source does that.
+async fn aging(steps: &[(What, Duration)]) {
+    let idp = idp();
+    let source = Told::new(idp.jwks());
+    let issuer = idp.issuer_builder().keys(CachedKeys::new(source.clone()));
+    let app = whoami().layer(JwtLayer::new(issuer.build().unwrap()));
+    let token = idp.token().expires_in(MINUTE * 600).sign();
+    call(&app, bearer(&token)).await;
+    settle().await;
+    for (what, time) in steps {
+        source.to(*what);
+        idp.clock().advance(*time);
+        call(&app, bearer(&token)).await;
+        settle().await;
+    }
+}
+
+#[test]
+fn the_state_of_the_keys_is_a_gauge_for_each_state() {
+    for (steps, expected) in [
+        (&[][..], "fresh"),
+        (&[(What::Give, MINUTE * 9)], "fresh"),
+        (&[(What::Fail, MINUTE * 9)], "fresh"),
+        (&[(What::Fail, MINUTE * 10)], "stale"),
+        (&[(What::Fail, MINUTE * 10), (What::Give, MINUTE)], "fresh"),
+        (&[(What::Fail, MINUTE * 70)], "none"),
+        (&[(What::Fail, MINUTE * 70), (What::Give, MINUTE)], "fresh"),
+    ] {
+        let (on, all) = states("resource_server_key_state", "https://idp.test", aging(steps));
+        assert_eq!(on, [expected]);
+        assert_eq!(all, documented("resource_server_key_state"));
+    }
+}
+
+#[test]
+fn the_state_of_the_fetch_is_a_gauge_for_each_state() {
+    for (steps, expected) in [
+        (&[][..], "idle"),
+        (&[(What::Fail, MINUTE * 9)], "waiting"),
+        (&[(What::Hang, MINUTE * 9)], "running"),
+        (&[(What::Fail, MINUTE * 9), (What::Give, MINUTE)], "idle"),
+    ] {
+        let (on, all) = states(
+            "resource_server_key_fetch_state",
+            "https://idp.test",
+            aging(steps),
+        );
+        assert_eq!(on, [expected]);
+        assert_eq!(all, documented("resource_server_key_fetch_state"));
+    }
+}
+
+#[test]
+fn keys_that_age_are_events() {
+    let stale = " WARN tower_resource_server::telemetry: keys stale issuer=\"https://idp.test\"";
+    let too_old = "ERROR tower_resource_server::telemetry: keys too old issuer=\"https://idp.test\"";
+    for (steps, expected) in [
+        (&[(What::Fail, MINUTE * 9)][..], &[][..]),
+        (&[(What::Give, MINUTE * 10)], &[stale]),
+        (&[(What::Fail, MINUTE * 10), (What::Fail, MINUTE)], &[stale]),
+        (
+            &[(What::Fail, MINUTE * 10), (What::Fail, MINUTE * 60)],
+            &[stale, too_old],
+        ),
+        (&[(What::Fail, MINUTE * 70), (What::Fail, MINUTE)], &[too_old]),
+        (
+            &[
+                (What::Fail, MINUTE * 10),
+                (What::Give, MINUTE),
+                (What::Fail, MINUTE * 10),
+            ],
+            &[stale, stale],
+        ),
+    ] {
+        let log = logged(aging(steps)).1;
+        let aged = |line: &&str| line.contains("keys stale") || line.contains("keys too old");
+        let lines: Vec<_> = log.lines().filter(aged).collect();
+        assert_eq!(lines, expected, "{log}");
+    }
+}
+
+#[test]
+fn issuers_that_are_found_at_run_time_have_no_gauges() {
+    let metrics = measured(async {
+        let (known, found) = (idp(), TestIssuer::new("https://found.test", API));
+        let issuer = |idp: &TestIssuer| {
+            let keys = CachedKeys::new(Told::new(idp.jwks()));
+            idp.issuer_builder()
+                .keys(keys)
+                .accept_any_scope()
+                .build()
+                .unwrap()
+        };
+        let resolved = ResolvedIssuers::new(Directory::of([issuer(&found)]));
+        let issuers = TrustedIssuers::new([issuer(&known)]).unwrap();
+        let app = whoami().layer(JwtLayer::new(issuers.or_resolved(resolved).unwrap()));
+        for idp in [&known, &found] {
+            assert_eq!(call(&app, bearer(&idp.token().sign())).await.reason(), "ok");
+        }
+        settle().await;
+    });
+    let has = |text: &str| metrics.iter().any(|(name, _)| name.contains(text));
+    assert!(has("key_state{issuer=https://idp.test"), "{metrics:?}");
+    assert!(!has("found.test"), "{metrics:?}");
+    let fetches = (
+        "resource_server_key_fetches_total{outcome=ok}".to_owned(),
+        DebugValue::Counter(2),
+    );
+    assert!(metrics.contains(&fetches), "{metrics:?}");
+}
+
+/// The states that the guide lists for this metric.
+fn documented(metric: &str) -> BTreeSet<String> {
+    let guide = include_str!("../../src/guide/telemetry.md");
+    let row = |start: &str| guide.lines().find(|line| line.starts_with(start)).unwrap();
+    assert!(row(&format!("| `{metric}` | gauge |")).contains("`issuer`, `state`"));
+    let (keys, fetches) = row("| `state` |").split_once("for fetches").unwrap();
+    let fetches = fetches.split_once(": see").unwrap().0;
+    let cell = if metric.contains("fetch") {
+        fetches
+    } else {
+        keys.trim_start_matches("| `state`")
+    };
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The names in the first column of the guide's tables under this heading.
+fn listed(heading: &str) -> BTreeSet<String> {
+    let guide = include_str!("../../src/guide/telemetry.md");
+    let (_, section) = guide.split_once(&format!("# {heading}\n")).unwrap();
+    let section = section.split_once("\n# ").map_or(section, |(section, _)| section);
+    let names = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    names.map(str::to_owned).collect()
+}
+
+/// The table of the source names what the guide does: metrics and events, no more and no fewer.
+#[test]
+fn the_guide_lists_every_metric_and_event() {
+    let source = include_str!("../../src/telemetry.rs");
+    let (_, names) = source.split_once("mod names {").unwrap();
+    let (names, rest) = names.split_once("\n}").unwrap();
+    let quoted = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter(|line| !line.contains("cfg("));
+        let parts = lines.flat_map(|line| line.split('"').skip(1).step_by(2));
+        parts.map(str::to_owned).collect()
+    };
+    assert_eq!(quoted(names), listed("Metrics"));
+    let events = rest
+        .lines()
+        .filter(|line| line.contains("tracing::") && line.contains('"'));
+    let events: BTreeSet<String> = events.flat_map(quoted).collect();
+    assert_eq!(events, listed("Events"));
 }
 
 #[test]
@@ -302,8 +534,10 @@ fn all_errors() -> Vec<AuthError> {
             retry_after: Duration::ZERO,
             source: cause(),
         },
+        AuthError::ResolverUnavailable(cause()),
         AuthError::StoreUnavailable(cause()),
         AuthError::NotAuthenticated,
+        AuthError::IssuerMisconfigured("x"),
         AuthError::ClaimsUndeclared,
     ]
 }

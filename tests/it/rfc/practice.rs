@@ -5,12 +5,14 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 use tower_resource_server::testing::{TestIssuer, TokenBuilder};
 use tower_resource_server::{
-    Algorithm, CachedKeys, FixedKeys, Issuer, JwtLayer, KeySet, Profile, RemoteKeys, Secret, TrustedIssuers,
+    Algorithm, CachedKeys, FixedKeys, Issuer, JwtLayer, KeySet, Profile, RemoteKeys, ResolvedIssuers, Secret,
+    TrustedIssuers,
 };
 
 use super::claims::{
     NOW, SECRET, b64, claims, expect, expect_shared, principal, shared, sign_bytes, with_header,
 };
+use crate::resolved::Directory;
 use crate::server::{PATIENT, Reply, Server};
 use crate::support::{API, READ, bearer, call, idp, whoami};
 use crate::telemetry::logged;
@@ -392,6 +394,33 @@ fn f12_nothing_in_a_token_is_used_as_a_path_an_address_or_a_line_of_a_log() {
         !asked.is_empty() && asked.iter().all(|path| path == "/jwks"),
         "{asked:?}"
     );
+}
+
+#[test]
+fn f13_nothing_private_is_fetched_for_an_issuer_that_was_found_at_run_time() {
+    let server = Server::start();
+    let idp = TestIssuer::new(server.url(""), API);
+    server.serve("/jwks", Reply::json(idp.jwks()));
+    let metadata = json!({"issuer": idp.name(), "jwks_uri": server.url("/jwks")}).to_string();
+    server.serve("/.well-known/openid-configuration", Reply::json(metadata));
+    let issuer = || {
+        let keys = CachedKeys::from(RemoteKeys::discover(idp.name())).longest_wait(PATIENT);
+        idp.issuer_builder()
+            .keys(keys)
+            .accept_any_scope()
+            .build()
+            .unwrap()
+    };
+    let found = || ResolvedIssuers::new(Directory::of([issuer()]));
+    let token = idp.token().sign();
+    let (refused, log) = logged(reason(found(), &token));
+    assert_eq!(refused, "keys_unavailable");
+    assert!(log.contains("the address is not public"), "{log}");
+    assert_eq!(server.asked(), [""; 0]);
+    // It is the way in which the issuer was found that counts, and who runs the service may decide otherwise.
+    assert_eq!(logged(reason(issuer(), &token)).0, "ok");
+    let accepting = found().dangerous_accept_private_addresses();
+    assert_eq!(logged(reason(accepting, &token)).0, "ok");
 }
 
 const OTHER_TYPES: [&str; 12] = [

@@ -39,6 +39,12 @@ Bakb5jFgSRt4cNvFVYiugEgrDF3h+uYnDGQSqJIVQf7kl9XHZHVn8rgU
 
 /// Answers every request with this JSON, for as long as the process lives. The address of a document on it.
 pub(crate) fn serve(json: &str) -> String {
+    let url = serve_from(|_| json.to_owned());
+    format!("{url}/jwks")
+}
+
+/// The same with a JSON that depends on the server's own address, which is returned.
+pub(super) fn serve_from(json: impl FnOnce(&str) -> String) -> String {
     let certificate = CertificateDer::from_pem_slice(LOCALHOST.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(PRIVATE.as_bytes()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -50,6 +56,8 @@ pub(crate) fn serve(json: &str) -> String {
     let config = Arc::new(config);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
+    let url = format!("https://localhost:{port}");
+    let json = json(&url);
     let length = json.len();
     let reply = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{json}"
@@ -69,5 +77,5 @@ pub(crate) fn serve(json: &str) -> String {
             let _ = stream.flush();
         }
     });
-    format!("https://localhost:{port}/jwks")
+    url
 }
