@@ -5,6 +5,8 @@ mod clocks;
 mod flood;
 mod herd;
 mod lifetimes;
+#[cfg(target_os = "linux")]
+mod memory;
 mod outages;
 mod races;
 mod rotation;

@@ -45,8 +45,12 @@ fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
+/// Before the tasks would look whether they are still needed by themselves.
 async fn nothing_is_left<T>(before: usize, sources: &[Weak<T>]) {
-    until("no task is left", async || tasks() == before).await;
+    let gone = until("no task is left", async || tasks() == before);
+    tokio::time::timeout(PATIENT / 2, gone)
+        .await
+        .expect("tasks are left");
     assert!(sources.iter().all(|source| source.strong_count() == 0));
 }
 

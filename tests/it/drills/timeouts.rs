@@ -1,10 +1,10 @@
 //! The times that the crate's own client gives an issuer, in real time: this is where they are waited for.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Request;
-use tokio::net::{TcpSocket, TcpStream};
+#[cfg(target_os = "linux")]
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower_resource_server::{Fetch, FetchError, HttpFetch};
 
 use super::unruly::{Mood, Unruly};
@@ -31,7 +31,8 @@ async fn an_answer_may_take_five_seconds_in_all_however_it_is_delayed() {
 }
 
 /// A listener whose queue is full, so that whoever connects waits; and those who fill it.
-async fn full() -> (tokio::net::TcpListener, SocketAddr, Vec<TcpStream>) {
+#[cfg(target_os = "linux")]
+async fn full() -> (TcpListener, std::net::SocketAddr, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();

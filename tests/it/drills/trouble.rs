@@ -32,6 +32,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    #[cfg(target_os = "linux")]
     pub(super) const ALL: [Self; 15] = [
         Self::Down,
         Self::Hangs,
