@@ -98,7 +98,9 @@ fn is_good(json: &Json) -> bool {
         && texts.into_iter().all(text_if_there)
         && ["nbf", "iat", "auth_time"].into_iter().all(date_if_there)
         && ["nbf", "iat"].into_iter().all(begun)
-        && json.get("amr").is_none_or(|amr| amr.texts().is_some())
+        && json
+            .get("amr")
+            .is_none_or(|amr| matches!(amr, Json::Array(_)) && amr.texts().is_some())
         && json.get("act").is_none_or(is_actor)
         && json
             .get("cnf")

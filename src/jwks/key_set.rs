@@ -182,6 +182,12 @@ impl KeySet {
         self.inner.by_algorithm.contains_key(&algorithm)
     }
 
+    /// Whether the set has a say in tokens of this name and algorithm, be it that it refuses them.
+    #[cfg(feature = "remote")]
+    pub(super) fn knows(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
+        !matches!(self.select(kid, algorithm), Selection::Unknown)
+    }
+
     /// Exactly one key, or none. The algorithm is one that the issuer's list allows; a token without `kid` is judged only
     /// when a single key could be meant.
     pub(crate) fn select(&self, kid: Option<&str>, algorithm: Algorithm) -> Selection<'_> {

@@ -30,8 +30,8 @@ pub(crate) trait KeyProvider: fmt::Debug + Send + Sync {
     /// The keys as they are now.
     fn current(&self) -> Lookup;
 
-    /// Somebody needs the key of this name and algorithm, which is not in `seen`.
-    fn beyond(&self, seen: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Lookup;
+    /// Somebody needs the key of this name and algorithm, which is not among the current ones.
+    fn beyond(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup;
 
     /// Waits for keys for longer than a request would.
     fn warm_up(&self) -> BoxFuture<Result<(), AuthError>> {
@@ -171,7 +171,7 @@ impl KeyProvider for Fixed {
         Lookup::Ready(self.0.clone())
     }
 
-    fn beyond(&self, _: &KeySet, _: Option<&str>, _: Algorithm) -> Lookup {
+    fn beyond(&self, _: Option<&str>, _: Algorithm) -> Lookup {
         Lookup::Refused(AuthError::SigningKeyUnknown)
     }
 }

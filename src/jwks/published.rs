@@ -76,10 +76,11 @@ struct Snapshot {
 /// What a request waits for.
 enum Wanted {
     AnyKeys,
-    /// A key that is not in `seen`. `since`: how many fetches for unknown keys had ended when this request came.
-    Beyond {
-        seen: KeySet,
-        key: KeyName,
+    /// A key that was in no set yet. `since`: how many fetches for unknown keys had ended when this request came.
+    Key {
+        kid: Option<String>,
+        algorithm: Algorithm,
+        name: KeyName,
         since: u64,
     },
 }
@@ -221,8 +222,10 @@ impl Published {
         self.schedule(|schedule, now| {
             let answer = match (wanted, self.usable(now)) {
                 (Wanted::AnyKeys, Some(set)) => return Some(Ok(set)),
-                (Wanted::Beyond { seen, .. }, Some(set)) if !set.is(seen) => return Some(Ok(set)),
-                (Wanted::Beyond { key, since, .. }, Some(_)) => schedule.wants_key(*key, *since, now),
+                (Wanted::Key { kid, algorithm, .. }, Some(set)) if set.knows(kid.as_deref(), *algorithm) => {
+                    return Some(Ok(set));
+                }
+                (Wanted::Key { name, since, .. }, Some(_)) => schedule.wants_key(*name, *since, now),
                 (_, None) => schedule.wants_keys(now),
             };
             match answer {
@@ -292,11 +295,12 @@ impl KeyProvider for Handle {
         }
     }
 
-    fn beyond(&self, seen: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Lookup {
+    fn beyond(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup {
         let published = &self.0;
-        let wanted = Wanted::Beyond {
-            seen: seen.clone(),
-            key: published.names.name(kid, algorithm),
+        let wanted = Wanted::Key {
+            kid: kid.map(str::to_owned),
+            algorithm,
+            name: published.names.name(kid, algorithm),
             since: published.locked().fetches_for_unknown(),
         };
         published.find(wanted, published.rules.longest_wait)

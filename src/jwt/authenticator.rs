@@ -99,7 +99,7 @@ impl Fresh<'_> {
             Lookup::Refused(error) => return Err(error),
         };
         match self.judge(unverified, &keys) {
-            Err(AuthError::SigningKeyUnknown) => self.look_beyond(&keys),
+            Err(AuthError::SigningKeyUnknown) => self.look_beyond(),
             judgement => Ok(Verdict::Done(judgement)),
         }
     }
@@ -122,11 +122,11 @@ impl Fresh<'_> {
     }
 
     /// The key is not among those in memory: a newer set may have it.
-    fn look_beyond(&self, seen: &KeySet) -> Result<Verdict, AuthError> {
+    fn look_beyond(&self) -> Result<Verdict, AuthError> {
         let parts = Parts::decode(self.token)?;
         let unverified = UnverifiedToken::read(&parts)?;
         let (kid, algorithm) = unverified.key_name();
-        match self.issuer.keys.beyond(seen, kid, algorithm) {
+        match self.issuer.keys.beyond(kid, algorithm) {
             Lookup::Ready(keys) => self.judge_again(&keys).map(|data| Verdict::Done(Ok(data))),
             Lookup::Wait(loading) => Ok(self.judge_after(loading)),
             Lookup::Refused(error) => Err(error),

@@ -187,7 +187,7 @@ impl KeyProvider for TestIssuer {
         Lookup::Ready(set)
     }
 
-    fn beyond(&self, _: &KeySet, _: Option<&str>, _: Algorithm) -> Lookup {
+    fn beyond(&self, _: Option<&str>, _: Algorithm) -> Lookup {
         Lookup::Refused(AuthError::SigningKeyUnknown)
     }
 }

@@ -14,7 +14,7 @@ use tower_resource_server::{
     RemoteKeys,
 };
 
-use crate::server::PATIENT;
+use crate::server::{Gate, PATIENT};
 use crate::support::{API, bearer, call, idp, whoami};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -100,6 +100,58 @@ impl Fetch for Wire {
             response = response.header(name, value);
         }
         Ok(response.body(body.into()).unwrap())
+    }
+}
+
+/// A source whose answer is fixed when it is asked, and may be held back.
+#[derive(Clone)]
+struct Held(Arc<HeldBack>);
+
+struct HeldBack {
+    next: Mutex<(String, Gate)>,
+    loads: watch::Sender<usize>,
+}
+
+impl Held {
+    fn of(jwks: &str) -> Self {
+        let open = Gate::closed();
+        open.open();
+        Self(Arc::new(HeldBack {
+            next: Mutex::new((jwks.to_owned(), open)),
+            loads: watch::Sender::default(),
+        }))
+    }
+
+    /// What is asked from now on is answered with these keys, and not before the gate is opened.
+    fn hold(&self, jwks: &str) -> Gate {
+        let gate = Gate::closed();
+        *self.0.next.lock().unwrap() = (jwks.to_owned(), gate.clone());
+        gate
+    }
+
+    fn say(&self, jwks: &str) {
+        self.hold(jwks).open();
+    }
+
+    fn times(&self) -> usize {
+        *self.0.loads.borrow()
+    }
+
+    async fn was_loaded(&self, times: usize) {
+        let mut loads = self.0.loads.subscribe();
+        let waited = tokio::time::timeout(PATIENT, loads.wait_for(|loads| *loads >= times)).await;
+        waited.expect("it was not loaded").unwrap();
+    }
+}
+
+impl KeySource for Held {
+    type Error = tower_resource_server::KeySetError;
+
+    async fn load(&self) -> Result<KeySet, Self::Error> {
+        let (jwks, gate) = self.0.next.lock().unwrap().clone();
+        self.0.loads.send_modify(|loads| *loads += 1);
+        gate.pass().await;
+        KeySet::from_jwks(&jwks)
     }
 }
 
@@ -562,6 +614,31 @@ async fn a_scheduled_fetch_does_not_use_up_the_budget() {
     idp.rotate();
     wire.then([Reply::keys(&idp)]);
     assert_eq!(world.good().await, "ok");
+}
+
+#[tokio::test]
+async fn who_joined_a_fetch_that_began_too_early_has_another() {
+    let idp = idp();
+    let (first, old) = (idp.jwks(), idp.token().expires_in(DAY).sign());
+    let source = Held::of(&first);
+    let world = World::new(&idp, CachedKeys::new(source.clone()).longest_wait(PATIENT));
+    assert_eq!(call(&world.app, bearer(&old)).await.reason(), "ok");
+    // The schedule asks; what it will be told is another set, from a moment before the rotation.
+    let between = first.replace("\"keys\":[", "\"keys\":[{\"kty\":\"oct\",\"k\":\"AA\"},");
+    assert_ne!(between, first);
+    let gate = source.hold(&between);
+    idp.clock().advance(MINUTE * 9);
+    assert_eq!(call(&world.app, bearer(&old)).await.reason(), "ok");
+    source.was_loaded(2).await;
+    idp.rotate();
+    let new = idp.token().expires_in(DAY).sign();
+    let mut request = std::pin::pin!(call(&world.app, bearer(&new)));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(request.as_mut().poll(&mut context).is_pending());
+    source.say(&idp.jwks());
+    gate.open();
+    assert_eq!(request.await.reason(), "ok");
+    assert_eq!(source.times(), 3);
 }
 
 #[tokio::test]
