@@ -68,6 +68,12 @@ impl Documents {
         Ok(document)
     }
 
+    /// What was fetched from here last cannot be used, so it is asked for anew: a server that names a broken answer as it names
+    /// the good one would otherwise say for ever that nothing changed.
+    pub(super) fn forget(&self, url: &Url) {
+        self.copies(|copies| copies.retain(|copy| copy.url != *url));
+    }
+
     /// A 304 need not repeat the validators; then those of the copy stay.
     fn keep(&self, url: &Url, headers: &HeaderMap, document: &Document) {
         let new = validators(headers);

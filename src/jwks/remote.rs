@@ -127,7 +127,9 @@ impl RemoteKeys {
         let mut failure = None;
         for metadata in places {
             let found = match self.document(&metadata).await {
-                Ok(document) => discovery::jwks_uri(&document.text, name).map_err(RemoteError::BadMetadata),
+                Ok(document) => discovery::jwks_uri(&document.text, name)
+                    .inspect_err(|_| self.documents.forget(&metadata))
+                    .map_err(RemoteError::BadMetadata),
                 Err(error) => Err(RemoteError::Metadata(error)),
             };
             match found {
@@ -157,11 +159,15 @@ impl KeySource for RemoteKeys {
     async fn load(&self) -> Result<KeySet, Self::Error> {
         let url = self.address().await?;
         let document = self.document(&url).await.map_err(RemoteError::Keys)?;
-        let text = std::str::from_utf8(&document.text)?;
-        let keys = KeySet::from_jwks(text).map_err(RemoteError::Document)?;
+        let keys = parse(&document.text).inspect_err(|_| self.documents.forget(&url))?;
         Ok(match document.max_age {
             Some(time) => keys.fresh_for(time),
             None => keys,
         })
     }
+}
+
+fn parse(document: &[u8]) -> Result<KeySet, Box<dyn std::error::Error + Send + Sync>> {
+    let text = std::str::from_utf8(document)?;
+    Ok(KeySet::from_jwks(text).map_err(RemoteError::Document)?)
 }

@@ -354,6 +354,21 @@ async fn a_not_modified_without_a_copy_is_an_outage() {
 }
 
 #[tokio::test]
+async fn a_broken_document_under_the_name_of_a_good_one_is_not_kept() {
+    let idp = idp();
+    let good = Reply::keys(&idp).with("etag", "\"v1\"");
+    let truncated = Reply(200, good.1.clone(), good.2[..good.2.len() / 2].to_owned());
+    let wire = Wire::answering([good.clone(), truncated, good]);
+    let world = World::new(&idp, wire.keys());
+    assert_eq!(world.good().await, "ok");
+    assert!(world.asks_after(&wire, MINUTE * 9).await);
+    assert!(matches!(world.settled().await.fetch, FetchState::Waiting { .. }));
+    assert!(world.asks_after(&wire, SECOND).await);
+    assert_eq!(wire.asked_with(3, "if-none-match").await, None);
+    assert_eq!(world.settled().await.fetch, FetchState::Idle);
+}
+
+#[tokio::test]
 async fn a_new_version_is_asked_for_by_its_own_name() {
     let idp = idp();
     let wire = Wire::answering([
