@@ -142,7 +142,9 @@ pub mod testing;
 
 #[cfg(feature = "api-key")]
 pub use api_key::{
-    ApiKeyFormat, ApiKeyRecord, ApiKeyRecordBuilder, KeyDigest, KeyStore, MintError, MintedKey,
+    ApiKeyFormat, ApiKeyRecord, ApiKeyRecordBuilder, Committed, IssuedKey, KeyChange, KeyDigest, KeyNews,
+    KeyNewsListener, KeyQuery, KeyRegistry, KeyReport, KeyStore, KeyUses, MintError, MintedKey, NewKey,
+    RegistryError, ReportLimits,
 };
 pub use challenge::{InvalidRealm, Realm};
 pub use clock::{Clock, SystemClock};

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::forms::Forms;
 use super::store::{ErasedStore, Found};
 use super::{KeyDigest, KeyStore};
 use crate::authenticator::{Authenticator, Judgement, Verdict};
@@ -18,6 +19,7 @@ pub(crate) struct ApiKeyAuthenticator {
     pub(crate) reader: ApiKeyReader,
     pub(crate) realm: Realm,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) forms: Forms,
     store: Arc<dyn ErasedStore>,
 }
 
@@ -27,6 +29,7 @@ impl ApiKeyAuthenticator {
             reader: ApiKeyReader::default(),
             realm: Realm::default(),
             clock: Arc::new(SystemClock::new()),
+            forms: Forms::default(),
             store: Arc::new(store),
         }
     }
@@ -52,6 +55,9 @@ impl Authenticator for ApiKeyAuthenticator {
     fn judge(&self, credential: &Credential<'_>, _: &RequestHead<'_>) -> Verdict {
         if credential.value.len() > LONGEST_KEY {
             return Verdict::Done(Err(AuthError::ApiKeyMalformed));
+        }
+        if let Err(error) = self.forms.check(credential.value) {
+            return Verdict::Done(Err(error));
         }
         let digest = KeyDigest::of(credential.value);
         if let Some(found) = self.store.find_now(&digest) {

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use super::KeyDigest;
@@ -16,28 +18,41 @@ const START: usize = 4;
 ///
 /// The first two words are yours: the kind of key and the environment. The 43 characters are 32 random bytes in base 62;
 /// the last six are the CRC-32 of all that stands before them, so that a mistyped or invented key can be told from a real
-/// one without asking anybody. A double click selects the whole key.
+/// one without asking anybody: see [`ApiKeyLayer::minted_only`](crate::ApiKeyLayer::minted_only). A checksum is no
+/// secret, and a key that has a good one is not yet a key that anybody knows.
+///
+/// A double click selects the whole key, and it splits in one way only: a `_` stands after each word and nowhere else.
 ///
 /// ```
 /// use tower_resource_server::ApiKeyFormat;
 ///
-/// let minted = ApiKeyFormat::new("sk", "test")?.mint()?;
-/// let key = minted.key().expose_str().unwrap();   // show it once, store it nowhere
+/// let format = ApiKeyFormat::new("sk", "test")?;
+/// let minted = format.mint()?;
+/// let key = minted.expose();   // show it once, store it nowhere
 /// assert!(key.starts_with("sk_test_") && key.len() == 8 + 43 + 6);
+/// assert!(format.is_well_formed(key));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyFormat {
-    prefix: String,
+    kind: Box<str>,
+    environment: Box<str>,
 }
 
 /// The operating system gave no randomness; no key was made.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system gave no randomness")]
 #[non_exhaustive]
-pub struct MintError(#[source] getrandom::Error);
+pub struct MintError(#[source] pub(super) getrandom::Error);
 
-/// A new key: the only time that it exists in plain. `Debug` does not show it, and it is erased when dropped.
+/// A new key: the only time that it exists in plain. `Debug` does not show it, it is erased when dropped, and there is no
+/// way to serialise it.
+///
+/// ```compile_fail
+/// fn answer(minted: &tower_resource_server::MintedKey) -> String {
+///     serde_json::to_string(minted).unwrap()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct MintedKey {
     key: Secret,
@@ -62,7 +77,8 @@ impl ApiKeyFormat {
         }
         problems.into_result()?;
         Ok(Self {
-            prefix: format!("{kind}_{environment}_"),
+            kind: kind.into(),
+            environment: environment.into(),
         })
     }
 
@@ -74,12 +90,13 @@ impl ApiKeyFormat {
     }
 
     fn spell(&self, random: &[u8; ENTROPY]) -> MintedKey {
-        let mut key = Vec::with_capacity(self.prefix.len() + RANDOM_DIGITS + CHECKSUM_DIGITS);
-        key.extend_from_slice(self.prefix.as_bytes());
+        let prefix = self.to_string();
+        let mut key = Vec::with_capacity(prefix.len() + RANDOM_DIGITS + CHECKSUM_DIGITS);
+        key.extend_from_slice(prefix.as_bytes());
         push_base62::<RANDOM_DIGITS>(&mut key, random);
-        let checksum = crc32fast::hash(&key).to_be_bytes();
-        push_base62::<CHECKSUM_DIGITS>(&mut key, &checksum);
-        let shown = key.iter().take(self.prefix.len() + START);
+        let checksum = checksum(&key);
+        key.extend_from_slice(&checksum);
+        let shown = key.iter().take(prefix.len() + START);
         let start = shown.map(|byte| char::from(*byte)).collect();
         MintedKey {
             digest: KeyDigest::of(&key),
@@ -87,17 +104,83 @@ impl ApiKeyFormat {
             start,
         }
     }
+
+    /// Whether a key has this form, these two words and the right checksum. It says nothing about whether the key was
+    /// ever minted.
+    pub fn is_well_formed(&self, key: &str) -> bool {
+        Spelling::of(key).is_some_and(|key| self.spells(&key))
+    }
+
+    pub(super) fn spells(&self, key: &Spelling<'_>) -> bool {
+        *self.kind == *key.kind && *self.environment == *key.environment
+    }
+
+    /// Whether a key of this kind says that it is for somewhere else.
+    pub(super) fn is_elsewhere(&self, key: &Spelling<'_>) -> bool {
+        *self.kind == *key.kind && *self.environment != *key.environment
+    }
+
+    /// A regular expression for scanners of source code, logs and chats. It is plain enough for any engine (`grep -P`,
+    /// Rust, RE2, JavaScript). What it finds can be sifted with [`is_well_formed`](Self::is_well_formed), which sees the
+    /// checksum; then nothing that was not minted raises an alarm.
+    ///
+    /// ```
+    /// let format = tower_resource_server::ApiKeyFormat::new("sk", "live")?;
+    /// assert_eq!(format.scan_pattern(), r"\bsk_live_[0-9A-Za-z]{49}\b");
+    /// # Ok::<(), tower_resource_server::ConfigError>(())
+    /// ```
+    pub fn scan_pattern(&self) -> String {
+        let digits = RANDOM_DIGITS + CHECKSUM_DIGITS;
+        format!(r"\b{self}[0-9A-Za-z]{{{digits}}}\b")
+    }
+}
+
+/// What each key begins with: `sk_live_`.
+impl fmt::Display for ApiKeyFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}_", self.kind, self.environment)
+    }
+}
+
+/// The words of a key that has the form of a minted one and the right checksum.
+pub(super) struct Spelling<'k> {
+    kind: &'k str,
+    environment: &'k str,
+}
+
+impl<'k> Spelling<'k> {
+    pub(super) fn of(key: &'k str) -> Option<Self> {
+        let (kind, rest) = key.split_once('_')?;
+        let (environment, digits) = rest.split_once('_')?;
+        let (spelled, told) = key.as_bytes().split_last_chunk::<CHECKSUM_DIGITS>()?;
+        let has_form = digits.len() == RANDOM_DIGITS + CHECKSUM_DIGITS
+            && digits.bytes().all(|digit| digit.is_ascii_alphanumeric());
+        (has_form && checksum(spelled) == *told).then_some(Self { kind, environment })
+    }
+}
+
+fn checksum(spelled: &[u8]) -> [u8; CHECKSUM_DIGITS] {
+    let mut number = crc32fast::hash(spelled);
+    let mut digits = [b'0'; CHECKSUM_DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = letter((number % 62) as usize);
+        number /= 62;
+    }
+    digits
 }
 
 /// Writes a big-endian number with `DIGITS` digits, the most significant first.
-fn push_base62<const DIGITS: usize>(out: &mut Vec<u8>, number: &[u8]) {
+pub(super) fn push_base62<const DIGITS: usize>(out: &mut Vec<u8>, number: &[u8]) {
     let mut number = Zeroizing::new(number.to_vec());
     let mut digits = Zeroizing::new([0; DIGITS]);
     for digit in digits.iter_mut().rev() {
-        let remainder = divide_by_62(&mut number);
-        *digit = ALPHABET.get(remainder).copied().unwrap_or(b'0');
+        *digit = letter(divide_by_62(&mut number));
     }
     out.extend_from_slice(&*digits);
+}
+
+fn letter(digit: usize) -> u8 {
+    ALPHABET.get(digit).copied().unwrap_or(b'0')
 }
 
 fn divide_by_62(number: &mut [u8]) -> usize {
@@ -109,7 +192,12 @@ fn divide_by_62(number: &mut [u8]) -> usize {
 }
 
 impl MintedKey {
-    /// The key itself. Show it to its owner once.
+    /// The key itself, as text. Show it to its owner once.
+    pub fn expose(&self) -> &str {
+        self.key.expose_str().unwrap_or_default()
+    }
+
+    /// The key itself, as a value that does not leak by accident.
     pub fn key(&self) -> &Secret {
         &self.key
     }
@@ -140,6 +228,11 @@ mod tests {
         assert_eq!(spell(&[61]), "00000z");
         assert_eq!(spell(&[62]), "000010");
         assert_eq!(spell(&u32::MAX.to_be_bytes()), "4gfFC3");
+        // The check value of CRC-32.
+        assert_eq!(
+            checksum(b"123456789"),
+            *spell(&0xcbf4_3926_u32.to_be_bytes()).as_bytes()
+        );
     }
 
     #[test]

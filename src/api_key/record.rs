@@ -1,12 +1,13 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::KeyDigest;
+use super::{ApiKeyRecordBuilder, KeyDigest, KeyUses};
 use crate::authenticator::Judgement;
 use crate::error::AuthError;
 use crate::principal::{Identity, Method, PrincipalData};
-use crate::scope::{Scope, ScopeSet};
+use crate::scope::ScopeSet;
 
 /// What is stored of an API key: everything but the key. Cloning it costs a reference count.
 ///
@@ -22,28 +23,9 @@ use crate::scope::{Scope, ScopeSet};
 pub struct ApiKeyRecord(Arc<Inner>);
 
 struct Inner {
+    /// What a request gets, made once.
     principal: Arc<PrincipalData>,
-    id: Box<str>,
-    owner: Arc<str>,
-    start: Option<Box<str>>,
-    digest: KeyDigest,
-    not_before: Option<SystemTime>,
-    expires_at: Option<SystemTime>,
-    revoked: bool,
-}
-
-/// Builds an [`ApiKeyRecord`].
-#[derive(Debug, Clone)]
-pub struct ApiKeyRecordBuilder {
-    id: Box<str>,
-    owner: Arc<str>,
-    start: Option<Box<str>>,
-    digest: KeyDigest,
-    scopes: ScopeSet,
-    created_at: Option<SystemTime>,
-    not_before: Option<SystemTime>,
-    expires_at: Option<SystemTime>,
-    revoked: bool,
+    told: ApiKeyRecordBuilder,
 }
 
 impl ApiKeyRecord {
@@ -53,166 +35,189 @@ impl ApiKeyRecord {
         owner: impl Into<String>,
         digest: KeyDigest,
     ) -> ApiKeyRecordBuilder {
-        ApiKeyRecordBuilder {
-            id: id.into().into(),
-            owner: owner.into().into(),
-            start: None,
-            digest,
-            scopes: ScopeSet::empty(),
-            created_at: None,
-            not_before: None,
-            expires_at: None,
-            revoked: false,
-        }
+        ApiKeyRecordBuilder::new(id.into(), owner.into(), digest)
     }
 
-    /// What people and logs call the key by.
-    pub fn id(&self) -> &str {
-        &self.0.id
-    }
-
-    /// Whose key it is: the principal's subject.
-    pub fn owner(&self) -> &str {
-        &self.0.owner
-    }
-
-    /// How the key begins, for people to recognise it by.
-    pub fn start(&self) -> Option<&str> {
-        self.0.start.as_deref()
-    }
-
-    /// The digest that the key is found by.
-    pub fn digest(&self) -> &KeyDigest {
-        &self.0.digest
-    }
-
-    /// What the key may do.
-    pub fn scopes(&self) -> &ScopeSet {
-        &self.0.principal.scopes
-    }
-
-    /// When the key was made.
-    pub fn created_at(&self) -> Option<SystemTime> {
-        self.0.principal.issued_at
-    }
-
-    /// When the key starts to be valid.
-    pub fn not_before(&self) -> Option<SystemTime> {
-        self.0.not_before
-    }
-
-    /// When the key ceases to be valid.
-    pub fn expires_at(&self) -> Option<SystemTime> {
-        self.0.expires_at
-    }
-
-    /// Whether the key was revoked.
-    pub fn is_revoked(&self) -> bool {
-        self.0.revoked
-    }
-
-    /// The principal, if this is the key's record and the key is valid now. The record is compared with the digest that
-    /// was asked for: a store that answers with somebody else's record lets nobody in.
-    pub(crate) fn judge(&self, digest: &KeyDigest, now: SystemTime) -> Judgement {
-        let inner = &*self.0;
-        if !inner.digest.matches(digest) {
-            return Err(AuthError::ApiKeyUnknown);
-        }
-        if inner.revoked {
-            return Err(AuthError::ApiKeyRevoked);
-        }
-        if inner.not_before.is_some_and(|start| now < start) {
-            return Err(AuthError::ApiKeyNotYetValid);
-        }
-        if inner.expires_at.is_some_and(|end| now >= end) {
-            return Err(AuthError::ApiKeyExpired);
-        }
-        Ok(Arc::clone(&inner.principal))
-    }
-}
-
-impl fmt::Debug for ApiKeyRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiKeyRecord")
-            .field("id", &self.0.id)
-            .field("owner", &self.0.owner)
-            .field("scopes", self.scopes())
-            .field("not_before", &self.0.not_before)
-            .field("expires_at", &self.0.expires_at)
-            .field("revoked", &self.0.revoked)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ApiKeyRecordBuilder {
-    /// How the key begins (`MintedKey::start`), for people to recognise it by. Default: not kept, because of a key made
-    /// elsewhere nobody knows which part may be shown.
-    #[must_use]
-    pub fn start(mut self, start: impl Into<String>) -> Self {
-        self.start = Some(start.into().into());
-        self
-    }
-
-    /// What the key may do. Default: nothing, because a key should be given what it needs and no more.
-    #[must_use]
-    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
-        self.scopes = scopes.into_iter().collect();
-        self
-    }
-
-    /// When the key was made. Default: unknown, because keys made elsewhere may not tell.
-    #[must_use]
-    pub fn created_at(mut self, at: SystemTime) -> Self {
-        self.created_at = Some(at);
-        self
-    }
-
-    /// The key is refused before this moment. Default: valid from the start, because a key is mostly wanted now.
-    #[must_use]
-    pub fn not_before(mut self, at: SystemTime) -> Self {
-        self.not_before = Some(at);
-        self
-    }
-
-    /// The key is refused from this moment on. Default: never, because the owner of a machine's key rotates it and
-    /// cannot be asked to log in.
-    #[must_use]
-    pub fn expires_at(mut self, at: SystemTime) -> Self {
-        self.expires_at = Some(at);
-        self
-    }
-
-    /// The key is withdrawn. Default: it is not, because a record is made for a key that works.
-    #[must_use]
-    pub fn revoked(mut self) -> Self {
-        self.revoked = true;
-        self
-    }
-
-    /// The record.
-    pub fn build(self) -> ApiKeyRecord {
-        let subject = Some(Arc::clone(&self.owner));
+    pub(super) fn of(told: ApiKeyRecordBuilder) -> Self {
         let principal = PrincipalData {
-            scopes: self.scopes,
-            credential_id: Some(self.id.clone()),
-            issued_at: self.created_at,
-            expires_at: self.expires_at,
+            scopes: told.scopes.clone(),
+            credential_id: Some((*told.id).into()),
+            issued_at: told.created_at,
+            expires_at: told.expires_at,
             ..PrincipalData::new(Identity {
                 method: Method::ApiKey,
                 user: false,
                 issuer: None,
-                subject,
+                subject: Some(Arc::clone(&told.owner)),
             })
         };
-        ApiKeyRecord(Arc::new(Inner {
+        Self(Arc::new(Inner {
             principal: Arc::new(principal),
-            id: self.id,
-            owner: self.owner,
-            start: self.start,
-            digest: self.digest,
-            not_before: self.not_before,
-            expires_at: self.expires_at,
-            revoked: self.revoked,
+            told,
         }))
+    }
+
+    /// A builder that holds all of this, to change some of it.
+    pub fn to_builder(&self) -> ApiKeyRecordBuilder {
+        self.0.told.clone()
+    }
+
+    /// What people and logs call the key by.
+    pub fn id(&self) -> &str {
+        &self.0.told.id
+    }
+
+    /// Whose key it is: the principal's subject.
+    pub fn owner(&self) -> &str {
+        &self.0.told.owner
+    }
+
+    /// What people call the key, if they named it.
+    pub fn name(&self) -> Option<&str> {
+        self.0.told.name.as_deref()
+    }
+
+    /// How the key begins, for people to recognise it by.
+    pub fn start(&self) -> Option<&str> {
+        self.0.told.start.as_deref()
+    }
+
+    /// The digest that the key is found by.
+    pub fn digest(&self) -> &KeyDigest {
+        &self.0.told.digest
+    }
+
+    /// What the key may do.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.0.told.scopes
+    }
+
+    /// When the key was made.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        self.0.told.created_at
+    }
+
+    /// When the key starts to be valid.
+    pub fn not_before(&self) -> Option<SystemTime> {
+        self.0.told.not_before
+    }
+
+    /// When the key ceases to be valid.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.0.told.expires_at
+    }
+
+    /// When the key was revoked; for people, since a revoked key is refused whatever the time is.
+    pub fn revoked_at(&self) -> Option<SystemTime> {
+        self.0.told.revoked_at
+    }
+
+    /// Whether the key was revoked.
+    pub fn is_revoked(&self) -> bool {
+        self.0.told.revoked_at.is_some()
+    }
+
+    /// When the key was last used, as far as it was written down; see `UsageRecorder`.
+    pub fn last_used_at(&self) -> Option<SystemTime> {
+        self.0.told.last_used_at
+    }
+
+    /// How often the key was used, as far as it was written down.
+    pub fn uses(&self) -> u64 {
+        self.0.told.uses
+    }
+
+    /// The id of the key that took this one's place in a rotation.
+    pub fn rotated_to(&self) -> Option<&str> {
+        self.0.told.rotated_to.as_deref()
+    }
+
+    /// The id of the key whose place this one took.
+    pub fn rotated_from(&self) -> Option<&str> {
+        self.0.told.rotated_from.as_deref()
+    }
+
+    /// The name of the plan that limits how often the key may be used.
+    pub fn plan(&self) -> Option<&str> {
+        self.0.told.plan.as_deref()
+    }
+
+    /// What else is kept with the key: words of yours, which nothing here reads.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.0.told.metadata
+    }
+
+    /// How often the record was changed; uses do not count. See [`KeyRegistry::commit`](super::KeyRegistry::commit).
+    pub fn revision(&self) -> u64 {
+        self.0.told.revision
+    }
+
+    /// Whether the key is not revoked and has not expired. A key whose time has not come yet counts as live: nobody has
+    /// ended it.
+    pub fn is_live(&self, now: SystemTime) -> bool {
+        !self.is_revoked() && self.expires_at().is_none_or(|end| now < end)
+    }
+
+    /// What is stored when another text of this record is committed: see [`KeyChange::replace`](super::KeyChange). For
+    /// stores that keep whole records.
+    #[must_use]
+    pub fn replaced_by(&self, new: &Self) -> Self {
+        let (stored, mut told) = (&self.0.told, new.to_builder());
+        told.id = Arc::clone(&stored.id);
+        told.digest = stored.digest;
+        told.uses = stored.uses;
+        told.last_used_at = stored.last_used_at;
+        told.revision = stored.revision.saturating_add(1);
+        told.build()
+    }
+
+    /// What is stored when uses are added: see [`KeyRegistry::add_uses`](super::KeyRegistry::add_uses). For stores that
+    /// keep whole records.
+    #[must_use]
+    pub fn with_uses(&self, used: &KeyUses) -> Self {
+        let mut told = self.to_builder();
+        told.uses = told.uses.saturating_add(used.uses);
+        told.last_used_at = told.last_used_at.max(Some(used.last_used_at));
+        told.build()
+    }
+
+    /// The principal, if this is the key's record and the key is valid now. The record is compared with the digest that
+    /// was asked for: a store that answers with somebody else's record lets nobody in.
+    pub(super) fn judge(&self, digest: &KeyDigest, now: SystemTime) -> Judgement {
+        if !self.digest().matches(digest) {
+            return Err(AuthError::ApiKeyUnknown);
+        }
+        if self.is_revoked() {
+            return Err(AuthError::ApiKeyRevoked);
+        }
+        if self.not_before().is_some_and(|start| now < start) {
+            return Err(AuthError::ApiKeyNotYetValid);
+        }
+        if self.expires_at().is_some_and(|end| now >= end) {
+            return Err(AuthError::ApiKeyExpired);
+        }
+        Ok(Arc::clone(&self.0.principal))
+    }
+}
+
+impl PartialEq for ApiKeyRecord {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.told == other.0.told
+    }
+}
+
+impl Eq for ApiKeyRecord {}
+
+impl fmt::Debug for ApiKeyRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeyRecord")
+            .field("id", &self.id())
+            .field("owner", &self.owner())
+            .field("scopes", self.scopes())
+            .field("not_before", &self.not_before())
+            .field("expires_at", &self.expires_at())
+            .field("revoked_at", &self.revoked_at())
+            .field("rotated_to", &self.rotated_to())
+            .finish_non_exhaustive()
     }
 }

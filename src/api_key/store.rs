@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ApiKeyRecord, KeyDigest};
+use super::{ApiKeyRecord, KeyDigest, KeyNewsListener};
 use crate::authenticator::BoxFuture;
 
 /// Knows API keys by their digest. Implement it with a plain `async fn`; the layer needs nothing else.
@@ -37,6 +37,17 @@ pub trait KeyStore: Send + Sync + 'static {
         let _ = key;
         None
     }
+
+    /// Tells of every change of a record, for as long as it is polled: first [`Listening`](super::KeyNews::Listening), once
+    /// nothing can be missed any more, then each change. An error says that changes may have been missed since; whoever
+    /// follows asks again, after a pause. A cache in front of the store calls this, so that it need not wait for its entries
+    /// to age.
+    ///
+    /// Default: returns at once with `Ok`, which says that this store has no news to tell.
+    fn follow(&self, listener: &KeyNewsListener) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _ = listener;
+        std::future::ready(Ok(()))
+    }
 }
 
 impl<S: KeyStore> KeyStore for Arc<S> {
@@ -51,6 +62,10 @@ impl<S: KeyStore> KeyStore for Arc<S> {
 
     fn find_now(&self, key: &KeyDigest) -> Option<Result<Option<ApiKeyRecord>, Self::Error>> {
         (**self).find_now(key)
+    }
+
+    fn follow(&self, listener: &KeyNewsListener) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        (**self).follow(listener)
     }
 }
 

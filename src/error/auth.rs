@@ -99,9 +99,12 @@ pub enum AuthError {
     #[error("the token's claims do not decode as the declared type: {0}")]
     ClaimsUndecodable(String),
 
-    /// Longer than any key that is in use.
+    /// Longer than any key that is in use, or not of the form that the layer was told its keys have.
     #[error("the API key cannot be one of ours")]
     ApiKeyMalformed,
+    /// The key says that it is for another environment, and the layer was told its own.
+    #[error("the API key is for another environment")]
+    ApiKeyOfOtherEnvironment,
     /// The store does not know the key.
     #[error("the API key is unknown")]
     ApiKeyUnknown,
@@ -185,6 +188,7 @@ impl AuthError {
             Self::TokenTooOld => "token_too_old",
             Self::ClaimsUndecodable(_) => "claims_undecodable",
             Self::ApiKeyMalformed => "api_key_malformed",
+            Self::ApiKeyOfOtherEnvironment => "api_key_of_other_environment",
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::ApiKeyRevoked => "api_key_revoked",
             Self::ApiKeyExpired => "api_key_expired",

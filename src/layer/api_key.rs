@@ -7,7 +7,7 @@ use super::authenticate::{Authenticate, Gate, Manners};
 use super::optional::OptionalLayer;
 #[cfg(feature = "jwt")]
 use super::{any_of::AnyOfLayer, jwt::JwtLayer};
-use crate::api_key::{ApiKeyAuthenticator, KeyStore};
+use crate::api_key::{ApiKeyAuthenticator, ApiKeyFormat, KeyStore};
 use crate::challenge::Realm;
 use crate::clock::Clock;
 use crate::credential::ApiKeyReader;
@@ -60,6 +60,24 @@ impl ApiKeyLayer {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.authenticator.clock = Arc::new(clock);
+        self
+    }
+
+    /// How the keys of this service look. A key of the same kind that says it is for another environment (`sk_test_…` at a
+    /// server of `sk_live_…`) is refused without asking the store. Other keys, which may have been imported, are looked
+    /// up. Call it again for a second kind. Default: any key is looked up, because the words are yours.
+    #[must_use]
+    pub fn format(mut self, format: ApiKeyFormat) -> Self {
+        self.authenticator.forms.add(format);
+        self
+    }
+
+    /// Says that the store holds only keys minted in this format: whatever has another form, or a wrong checksum, is
+    /// refused without asking the store, so that a flood of invented keys costs it nothing. Call it again for a second kind.
+    /// Default: any key is looked up, because keys made elsewhere can be imported.
+    #[must_use]
+    pub fn minted_only(mut self, format: ApiKeyFormat) -> Self {
+        self.authenticator.forms.only_minted(format);
         self
     }
 

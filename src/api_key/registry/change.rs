@@ -1,0 +1,69 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::super::ApiKeyRecord;
+
+/// A change of the registry, carried out as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyChange {
+    /// A record to add. Neither its id nor its digest may be there already.
+    pub add: Option<ApiKeyRecord>,
+    /// The new text of a record that is there. Its [`revision`](ApiKeyRecord::revision) is the one that it was read with:
+    /// if the stored record has another by now, nothing happens; else it is stored with the next one. Id, digest, uses and
+    /// time of last use stay as they are stored.
+    pub replace: Option<ApiKeyRecord>,
+}
+
+impl KeyChange {
+    /// Adds a record.
+    pub fn add(record: ApiKeyRecord) -> Self {
+        Self {
+            add: Some(record),
+            replace: None,
+        }
+    }
+
+    /// Replaces a record, if it still is what it was when it was read.
+    pub fn replace(record: ApiKeyRecord) -> Self {
+        Self {
+            add: None,
+            replace: Some(record),
+        }
+    }
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Committed {
+    /// It was carried out.
+    Done,
+    /// The record to replace has changed meanwhile, or is not there; nothing was done.
+    Conflict,
+    /// The id or the digest to add is there already; nothing was done.
+    Taken,
+}
+
+/// Uses of one key that were not written down yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyUses {
+    /// The id of the key's record.
+    pub id: Arc<str>,
+    /// How many uses to add.
+    pub uses: u64,
+    /// When the last of them was.
+    pub last_used_at: SystemTime,
+}
+
+impl KeyUses {
+    /// Uses of the key with this id.
+    pub fn new(id: impl Into<Arc<str>>, uses: u64, last_used_at: SystemTime) -> Self {
+        Self {
+            id: id.into(),
+            uses,
+            last_used_at,
+        }
+    }
+}
