@@ -1,0 +1,4 @@
+//! Stores of API keys: what each keeps, and what happens when it is out of reach.
+
+mod memory;
+mod suites;
