@@ -1,5 +1,6 @@
 //! Stores of API keys: what each keeps, and what happens when it is out of reach.
 
 mod memory;
+mod registry;
 mod suites;
 mod usage;
