@@ -28,6 +28,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("sha2::", &["api_key/digest.rs", "jwt/verified_tokens.rs"]),
     ("moka::", &["jwt/verified_tokens.rs", "jwt/resolved.rs"]),
     ("papaya::", &["store/memory.rs", "revocation/memory.rs"]),
+    ("sqlx::", &["store/sql/"]),
     ("axum_core::", &["adapter/axum.rs"]),
     ("axum::", &["testing/", "lib.rs", "guide/"]),
     ("tracing::", &["telemetry.rs"]),

@@ -1,0 +1,3 @@
+//! Stores of API keys, and what stands in front of them.
+
+mod sql;
