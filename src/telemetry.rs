@@ -22,6 +22,7 @@
 //! | `keys not fetched` | warn | `issuer`, `error` | a fetch failed |
 //! | `keys stale` | warn | `issuer` | the life of the keys is over, and they are in use |
 //! | `keys too old` | error | `issuer` | they are not used any more |
+//! | `uses not written` | warn | `error` | the uses of API keys could not be written down; they are kept |
 
 #[cfg(feature = "remote")]
 use std::sync::Arc;
@@ -131,4 +132,12 @@ pub(crate) fn keys_aged(issuer: &str, keys: &'static str) {
     } else {
         tracing::error!(issuer, "keys too old");
     }
+}
+
+/// The uses of API keys could not be written down, and are kept.
+#[cfg(feature = "stored-keys")]
+#[allow(unused_variables, reason = "without the feature nothing is said")]
+pub(crate) fn uses_not_written(error: &(dyn std::error::Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error, "uses not written");
 }

@@ -27,7 +27,14 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest::", &["jwks/fetch.rs"]),
     ("sha2::", &["api_key/digest.rs", "jwt/verified_tokens.rs"]),
     ("moka::", &["jwt/verified_tokens.rs", "jwt/resolved.rs"]),
-    ("papaya::", &["store/memory.rs", "revocation/memory.rs"]),
+    (
+        "papaya::",
+        &[
+            "store/memory.rs",
+            "revocation/memory.rs",
+            "api_key/usage/counts.rs",
+        ],
+    ),
     ("sqlx::", &["store/sql/"]),
     ("axum_core::", &["adapter/axum.rs"]),
     ("axum::", &["testing/", "lib.rs", "guide/"]),

@@ -1,3 +1,6 @@
-//! Stores of API keys, and what stands in front of them.
+//! Stores of API keys: what each keeps, and what happens when it is out of reach.
 
+mod memory;
 mod sql;
+mod suites;
+mod usage;

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on stops where it stands, and may tell what it measured"
 )]
 
+mod postgres;
 mod server;
 mod support;
 
@@ -28,6 +29,7 @@ mod grpc;
 mod issuers;
 mod jwt;
 mod key_life;
+mod key_stores;
 mod keys;
 mod known_tokens;
 mod neighbours;

@@ -1,6 +1,6 @@
 //! What the two databases have in common, and the little in which they differ.
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrate;
 use sqlx::query::Query;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Row, SqlStr, Type};
 
@@ -13,7 +13,7 @@ pub(super) enum Value {
 }
 
 /// In what a database differs from the other.
-pub(super) trait Dialect: Database {
+pub(super) trait Dialect: Database<Connection: Migrate> {
     /// Begins a transaction that writes.
     const BEGIN: &'static str;
     /// Whether a server far away may never answer. A connection to a file always does, and may be all there is of a database in
@@ -28,11 +28,6 @@ pub(super) trait Dialect: Database {
 
     /// Whether a transaction was given up for another's sake, so that it did nothing and may well succeed when tried again.
     fn gave_way(code: &str) -> bool;
-
-    fn migrate(
-        connection: &mut Self::Connection,
-        migrator: &Migrator,
-    ) -> impl Future<Output = Result<(), MigrateError>> + Send;
 }
 
 /// A database that the store can be kept in. The bounds that sqlx asks for stand here and nowhere else.
@@ -120,10 +115,6 @@ impl Dialect for sqlx::Sqlite {
     fn gave_way(code: &str) -> bool {
         code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
     }
-
-    async fn migrate(connection: &mut Self::Connection, migrator: &Migrator) -> Result<(), MigrateError> {
-        migrator.run(connection).await
-    }
 }
 
 #[cfg(feature = "postgres")]
@@ -151,9 +142,5 @@ impl Dialect for sqlx::Postgres {
     /// A serialization failure and a deadlock.
     fn gave_way(code: &str) -> bool {
         matches!(code, "40001" | "40P01")
-    }
-
-    async fn migrate(connection: &mut Self::Connection, migrator: &Migrator) -> Result<(), MigrateError> {
-        migrator.run(connection).await
     }
 }

@@ -17,6 +17,7 @@ mod lease;
 #[cfg(feature = "postgres")]
 mod news;
 mod row;
+mod schema;
 mod statements;
 mod work;
 
@@ -177,7 +178,7 @@ impl SqlKeyStore {
     /// `tower_resource_server_migrations`, so that migrations of yours in the same database are neither seen nor disturbed. It needs the right to
     /// make tables; where the service has not, run the files by hand.
     pub async fn migrate(&self) -> Result<(), SqlKeyStoreError> {
-        with_pool!(self, pool => work::migrate(pool), self.admin_deadline)
+        with_pool!(self, pool => schema::migrate(pool), self.admin_deadline)
     }
 
     async fn one(
