@@ -85,6 +85,29 @@ impl Postgres {
         self.url_of(&name)
     }
 
+    /// Runs a file as a person would, by `psql`.
+    pub(crate) fn run_file(&self, url: &str, file: &Path) {
+        let output = Command::new(self.programs.join("psql"))
+            .args([
+                "--no-psqlrc",
+                "--quiet",
+                "--single-transaction",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-f",
+            ])
+            .arg(file)
+            .arg(url)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
     /// Kills every process of the server at once.
     pub(crate) fn kill9(&self) {
         self.signal("KILL");
@@ -122,7 +145,14 @@ impl Postgres {
 
     fn make_data(&self) {
         let output = as_owner(&self.programs.join("initdb"), &self.folder)
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
+            .args([
+                "--auth=trust",
+                "--username=postgres",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                "-D",
+            ])
             .arg(self.data())
             .output()
             .unwrap();
@@ -145,7 +175,14 @@ impl Postgres {
             .arg(self.data())
             .args(["-p", &self.port.to_string(), "-k"])
             .arg(&self.folder)
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"])
+            .args([
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "fsync=off",
+                "-c",
+                "max_connections=200",
+            ])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -167,7 +204,14 @@ impl Postgres {
 
     fn answers(&self) -> bool {
         Command::new(self.programs.join("pg_isready"))
-            .args(["--quiet", "--timeout=1", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args([
+                "--quiet",
+                "--timeout=1",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+            ])
             .status()
             .is_ok_and(|status| status.success())
     }
@@ -221,9 +265,11 @@ fn programs() -> Option<PathBuf> {
         .collect();
     of_debian.sort_unstable();
     folders.extend(of_debian.into_iter().rev().map(|(_, folder)| folder));
-    folders
-        .into_iter()
-        .find(|folder| ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).exists()))
+    folders.into_iter().find(|folder| {
+        ["initdb", "postgres", "pg_isready", "psql"]
+            .iter()
+            .all(|name| folder.join(name).exists())
+    })
 }
 
 /// The server refuses to run as root, so root runs it as the user `postgres`.
@@ -237,7 +283,10 @@ fn owner() -> Option<(u32, u32)> {
 
 fn as_owner(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(folder).stdin(Stdio::null()).env_remove("PGDATA");
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .env_remove("PGDATA");
     if let Some((user, group)) = owner() {
         command.uid(user).gid(group);
     }
@@ -277,7 +326,8 @@ fn send(signal: &str, processes: &[u32]) {
 fn children_of(parent: u32) -> Vec<u32> {
     let is_child = |process: &u32| {
         let mut stat = String::new();
-        let read = fs::File::open(format!("/proc/{process}/stat")).and_then(|mut file| file.read_to_string(&mut stat));
+        let read = fs::File::open(format!("/proc/{process}/stat"))
+            .and_then(|mut file| file.read_to_string(&mut stat));
         // After the name, which is in parentheses: the state, and the parent.
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         read.is_ok() && after_name.split_whitespace().nth(1) == Some(&parent.to_string())
