@@ -2,5 +2,7 @@
 
 mod memory;
 mod registry;
+#[cfg(unix)]
+mod sql;
 mod suites;
 mod usage;
