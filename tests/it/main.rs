@@ -28,6 +28,7 @@ mod grpc;
 mod issuers;
 mod jwt;
 mod key_life;
+mod key_stores;
 mod keys;
 mod known_tokens;
 mod neighbours;

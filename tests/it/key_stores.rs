@@ -1,0 +1,3 @@
+//! Where API keys are stored, and how they are asked for.
+
+mod cached;
