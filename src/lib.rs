@@ -149,6 +149,8 @@ pub use api_key::{
     KeyNewsListener, KeyQuery, KeyRegistry, KeyReport, KeyStore, KeyUses, MintError, MintedKey, NewKey,
     RegistryError, ReportLimits,
 };
+#[cfg(feature = "stored-keys")]
+pub use api_key::{UsageRecorder, UsesNotWritten};
 pub use challenge::{InvalidRealm, Realm};
 pub use clock::{Clock, SystemClock};
 pub use error::{AuthError, ConfigError, Fault, Problem, Rejection, RejectionKind};

@@ -27,6 +27,7 @@
 //! | `key store answers again` | info | | and is up again |
 //! | `key changes not heard` | warn | `error` | changes of keys elsewhere are not heard of |
 //! | `key changes heard` | info | | they are |
+//! | `uses not written` | warn | `error` | the uses of API keys could not be written down; they are kept |
 
 #[cfg(feature = "remote")]
 use std::sync::Arc;
@@ -175,4 +176,12 @@ pub(crate) fn key_changes_not_heard(error: &(dyn std::error::Error + 'static)) {
 pub(crate) fn key_changes_heard() {
     #[cfg(feature = "tracing")]
     tracing::info!("key changes heard");
+}
+
+/// The uses of API keys could not be written down, and are kept.
+#[cfg(feature = "stored-keys")]
+#[allow(unused_variables, reason = "without the feature nothing is said")]
+pub(crate) fn uses_not_written(error: &(dyn std::error::Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error, "uses not written");
 }

@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use super::forms::Forms;
 use super::store::{ErasedStore, Found};
+#[cfg(feature = "stored-keys")]
+use super::usage::UsageRecorder;
 use super::{KeyDigest, KeyStore};
 use crate::authenticator::{Authenticator, Judgement, Verdict};
 use crate::challenge::{Challenge, Realm, Scheme};
@@ -18,9 +20,17 @@ const LONGEST_KEY: usize = 512;
 pub(crate) struct ApiKeyAuthenticator {
     pub(crate) reader: ApiKeyReader,
     pub(crate) realm: Realm,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) forms: Forms,
+    pub(crate) judge: Judge,
     store: Arc<dyn ErasedStore>,
+}
+
+/// What is needed besides a record to decide.
+#[derive(Debug, Clone)]
+pub(crate) struct Judge {
+    pub(crate) clock: Arc<dyn Clock>,
+    #[cfg(feature = "stored-keys")]
+    pub(crate) usage: Option<UsageRecorder>,
 }
 
 impl ApiKeyAuthenticator {
@@ -28,18 +38,29 @@ impl ApiKeyAuthenticator {
         Self {
             reader: ApiKeyReader::default(),
             realm: Realm::default(),
-            clock: Arc::new(SystemClock::new()),
             forms: Forms::default(),
+            judge: Judge {
+                clock: Arc::new(SystemClock::new()),
+                #[cfg(feature = "stored-keys")]
+                usage: None,
+            },
             store: Arc::new(store),
         }
     }
 }
 
-fn decide(found: Found, digest: &KeyDigest, clock: &dyn Clock) -> Judgement {
-    match found {
-        Ok(Some(record)) => record.judge(digest, clock.now()),
-        Ok(None) => Err(AuthError::ApiKeyUnknown),
-        Err(error) => Err(AuthError::StoreUnavailable(error)),
+impl Judge {
+    fn decide(&self, found: Found, digest: &KeyDigest) -> Judgement {
+        let record = found
+            .map_err(AuthError::StoreUnavailable)?
+            .ok_or(AuthError::ApiKeyUnknown)?;
+        let now = self.clock.now();
+        let principal = record.judge(digest, now)?;
+        #[cfg(feature = "stored-keys")]
+        if let Some(usage) = &self.usage {
+            usage.count(&record, now);
+        }
+        Ok(principal)
     }
 }
 
@@ -61,11 +82,12 @@ impl Authenticator for ApiKeyAuthenticator {
         }
         let digest = KeyDigest::of(credential.value);
         if let Some(found) = self.store.find_now(&digest) {
-            return Verdict::Done(decide(found, &digest, &*self.clock));
+            return Verdict::Done(self.judge.decide(found, &digest));
         }
-        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let (store, judge) = (Arc::clone(&self.store), self.judge.clone());
         Verdict::Pending(Box::pin(async move {
-            decide(store.find(digest).await, &digest, &*clock)
+            let found = store.find(digest).await;
+            judge.decide(found, &digest)
         }))
     }
 

@@ -18,8 +18,8 @@ const START: usize = 4;
 ///
 /// The first two words are yours: the kind of key and the environment. The 43 characters are 32 random bytes in base 62;
 /// the last six are the CRC-32 of all that stands before them, so that a mistyped or invented key can be told from a real
-/// one without asking anybody: see [`ApiKeyLayer::minted_only`](crate::ApiKeyLayer::minted_only). A checksum is no
-/// secret, and a key that has a good one is not yet a key that anybody knows.
+/// one without asking anybody: `ApiKeyLayer::minted_only` does. A checksum is no secret, and a key that has a good one is not
+/// yet a key that anybody knows.
 ///
 /// A double click selects the whole key, and it splits in one way only: a `_` stands after each word and nowhere else.
 ///

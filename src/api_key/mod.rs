@@ -12,6 +12,8 @@ mod record_builder;
 mod registry;
 mod report;
 mod store;
+#[cfg(feature = "stored-keys")]
+mod usage;
 
 pub(crate) use authenticator::ApiKeyAuthenticator;
 pub use digest::KeyDigest;
@@ -24,3 +26,5 @@ pub use record_builder::ApiKeyRecordBuilder;
 pub use registry::{Committed, IssuedKey, KeyChange, KeyRegistry, KeyUses, RegistryError};
 pub use report::{KeyReport, ReportLimits};
 pub use store::KeyStore;
+#[cfg(feature = "stored-keys")]
+pub use usage::{UsageRecorder, UsesNotWritten};

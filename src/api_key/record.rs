@@ -67,6 +67,11 @@ impl ApiKeyRecord {
         &self.0.told.id
     }
 
+    #[cfg(feature = "stored-keys")]
+    pub(super) fn shared_id(&self) -> &Arc<str> {
+        &self.0.told.id
+    }
+
     /// Whose key it is: the principal's subject.
     pub fn owner(&self) -> &str {
         &self.0.told.owner

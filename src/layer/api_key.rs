@@ -7,6 +7,8 @@ use super::authenticate::{Authenticate, Gate, Manners};
 use super::optional::OptionalLayer;
 #[cfg(feature = "jwt")]
 use super::{any_of::AnyOfLayer, jwt::JwtLayer};
+#[cfg(feature = "stored-keys")]
+use crate::api_key::UsageRecorder;
 use crate::api_key::{ApiKeyAuthenticator, ApiKeyFormat, KeyStore};
 use crate::challenge::Realm;
 use crate::clock::Clock;
@@ -59,7 +61,7 @@ impl ApiKeyLayer {
     /// Who tells the time, for `not_before` and `expires_at`. Default: `SystemClock`, because tests are the exception.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.authenticator.clock = Arc::new(clock);
+        self.authenticator.judge.clock = Arc::new(clock);
         self
     }
 
@@ -78,6 +80,15 @@ impl ApiKeyLayer {
     #[must_use]
     pub fn minted_only(mut self, format: ApiKeyFormat) -> Self {
         self.authenticator.forms.only_minted(format);
+        self
+    }
+
+    /// Writes down how often each key is used, and when last. Default: nothing is written, because a store need not be able
+    /// to.
+    #[cfg(feature = "stored-keys")]
+    #[must_use]
+    pub fn usage(mut self, usage: UsageRecorder) -> Self {
+        self.authenticator.judge.usage = Some(usage);
         self
     }
 

@@ -30,6 +30,7 @@
 )]
 
 mod clock;
+pub mod conformance;
 mod issuer;
 mod principal;
 mod signing_key;

@@ -34,7 +34,14 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
             "store/cached/entries.rs",
         ],
     ),
-    ("papaya::", &["store/memory.rs", "revocation/memory.rs"]),
+    (
+        "papaya::",
+        &[
+            "store/memory.rs",
+            "revocation/memory.rs",
+            "api_key/usage/counts.rs",
+        ],
+    ),
     ("axum_core::", &["adapter/axum.rs"]),
     ("axum::", &["testing/", "lib.rs", "guide/"]),
     ("tracing::", &["telemetry.rs"]),

@@ -1,3 +1,6 @@
-//! Where API keys are stored, and how they are asked for.
+//! Stores of API keys: what each keeps, and what happens when it is out of reach.
 
 mod cached;
+mod memory;
+mod suites;
+mod usage;

@@ -1,5 +1,7 @@
 //! How long what the store answered is used.
 
+use tower_resource_server::{CachedKeyStore, MemoryKeyStore};
+
 use super::{FRESH, INSTANT, Next, SECOND, STALE, Store, World, record, settle};
 use crate::support::KEY;
 
@@ -184,4 +186,15 @@ async fn a_registry_answers_what_its_store_does() {
     assert_eq!(record.uses(), 3);
     assert_eq!(world.cache.list(&KeyQuery::default()).await.unwrap(), [record]);
     assert_eq!(world.cache.store().loads(), 1);
+}
+
+#[tokio::test]
+async fn it_is_a_key_store_and_a_key_registry() {
+    use tower_resource_server::testing::conformance;
+
+    conformance::key_store(async |records| CachedKeyStore::new(MemoryKeyStore::from_iter(records))).await;
+    conformance::key_registry(async |clock| {
+        CachedKeyStore::new(MemoryKeyStore::new().clock(clock.clone())).clock(clock)
+    })
+    .await;
 }

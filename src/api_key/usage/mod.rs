@@ -1,0 +1,243 @@
+//! Who uses which key, how often, and when last: counted beside the request, written down in the background.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Notify};
+
+use super::{ApiKeyRecord, KeyRegistry, KeyUses};
+use crate::authenticator::BoxFuture;
+use crate::error::{Told, chain};
+use crate::telemetry;
+
+mod counts;
+
+use counts::Counts;
+
+const INTERVAL: Duration = Duration::from_secs(10);
+const MOST_KEYS: usize = 100_000;
+/// A registry that has not answered by then has failed.
+const LONGEST_WRITE: Duration = Duration::from_secs(30);
+/// How many keys one statement may write down.
+const BATCH: usize = 10_000;
+
+/// Writes down how often each API key is used, and when last, at no cost to the request: uses are counted in memory, and
+/// written in one statement for all keys in each interval (for every 10,000 keys, if there are more).
+///
+/// Hand it to a layer, and call [`flush`](Self::flush) when the service ends. A clone counts into the same place.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tower_resource_server::{ApiKeyLayer, MemoryKeyStore, UsageRecorder};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = Arc::new(MemoryKeyStore::new());
+/// let usage = UsageRecorder::new(Arc::clone(&keys));
+/// let layer = ApiKeyLayer::new(keys).usage(usage.clone());
+/// // axum::serve(listener, router.layer(layer)).with_graceful_shutdown(signal).await?;
+/// usage.flush().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What can be lost, and what can count twice
+///
+/// While the store is down, uses are kept and written when it is back, of up to [`most_keys`](Self::most_keys) different
+/// keys; uses of further keys are dropped, and [`lost`](Self::lost) says how many. What was not written when the process
+/// ends is lost, unless `flush` was called. If the store fails after it has written and before it has said so, those uses
+/// count twice. Times of last use are exact to the second.
+///
+/// It needs tokio: a task is started by the first use of a key, and ends with the last clone or with its runtime; then the
+/// next use starts another. Without a runtime, `flush` writes.
+#[derive(Clone)]
+pub struct UsageRecorder {
+    shared: Arc<Shared>,
+    interval: Duration,
+    most_keys: usize,
+}
+
+struct Shared {
+    counts: Counts,
+    registry: Box<dyn Registry>,
+    /// One writes at a time.
+    writing: Mutex<()>,
+    alive: AtomicBool,
+    ended: Arc<Notify>,
+}
+
+/// The store could not write the uses down. They are kept for the next time.
+#[derive(Debug, thiserror::Error)]
+#[error("the uses of API keys could not be written down")]
+#[non_exhaustive]
+pub struct UsesNotWritten(#[source] Told);
+
+/// A registry of any type.
+trait Registry: Send + Sync {
+    fn write(&self, uses: Arc<[KeyUses]>) -> BoxFuture<Result<(), Told>>;
+}
+
+impl<R: KeyRegistry> Registry for Arc<R> {
+    fn write(&self, uses: Arc<[KeyUses]>) -> BoxFuture<Result<(), Told>> {
+        let registry = Arc::clone(self);
+        Box::pin(async move {
+            let written = registry.add_uses(&uses).await;
+            written.map_err(|error| Told(chain(&error).into()))
+        })
+    }
+}
+
+impl UsageRecorder {
+    /// Writes to this registry. Give an `Arc` to keep it at hand.
+    pub fn new(registry: impl KeyRegistry) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                counts: Counts::default(),
+                registry: Box::new(Arc::new(registry)),
+                writing: Mutex::default(),
+                alive: AtomicBool::new(false),
+                ended: Arc::default(),
+            }),
+            interval: INTERVAL,
+            most_keys: MOST_KEYS,
+        }
+    }
+
+    /// How often uses are written down. Default: 10 s, because that is exact enough for people, and one statement in 10 s
+    /// is no load.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Of how many different keys uses are kept until they are written down. Default: 100,000, because that is about
+    /// 10 MB, and more than are used in 10 s; it matters only while the store is down.
+    #[must_use]
+    pub fn most_keys(mut self, keys: usize) -> Self {
+        self.most_keys = keys;
+        self
+    }
+
+    /// How many uses were dropped because more than [`most_keys`](Self::most_keys) keys had uses to write down.
+    pub fn lost(&self) -> u64 {
+        self.shared.counts.lost()
+    }
+
+    /// Writes down what was counted so far. Call it when the service has answered its last request. After an error it can
+    /// be called again: nothing is lost by it.
+    pub async fn flush(&self) -> Result<(), UsesNotWritten> {
+        let shared = Arc::clone(&self.shared);
+        // As a task of its own: cancelled between the store's writing and our hearing of it, uses would count twice.
+        let written = match Handle::try_current() {
+            Ok(runtime) => match runtime.spawn(shared.write_in_time()).await {
+                Ok(written) => written,
+                Err(error) => Err(Told(error.to_string().into())),
+            },
+            Err(_) => shared.write_all().await,
+        };
+        written.map_err(UsesNotWritten)
+    }
+
+    /// Counts one use.
+    pub(super) fn count(&self, record: &ApiKeyRecord, now: SystemTime) {
+        self.shared.counts.count(record, now, self.most_keys);
+        if !self.shared.alive.load(Ordering::Relaxed) {
+            self.start();
+        }
+    }
+
+    #[cold]
+    fn start(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if !self.shared.alive.swap(true, Ordering::AcqRel) {
+            let alive = Alive(Arc::downgrade(&self.shared));
+            runtime.spawn(write_now_and_then(
+                alive,
+                Arc::clone(&self.shared.ended),
+                self.interval,
+            ));
+        }
+    }
+}
+
+impl Shared {
+    async fn write_in_time(self: Arc<Self>) -> Result<(), Told> {
+        let written = tokio::time::timeout(LONGEST_WRITE, self.write_all()).await;
+        written.unwrap_or_else(|elapsed| Err(Told(elapsed.to_string().into())))
+    }
+
+    async fn write_all(&self) -> Result<(), Told> {
+        let _turn = self.writing.lock().await;
+        // What is used meanwhile waits for the next time, or this would not end.
+        for _ in 0..=self.counts.keys() / BATCH {
+            let mut unwritten = Unwritten {
+                counts: &self.counts,
+                uses: self.counts.take(BATCH).into(),
+            };
+            if unwritten.uses.is_empty() {
+                break;
+            }
+            self.registry.write(Arc::clone(&unwritten.uses)).await?;
+            unwritten.uses = Arc::default();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.ended.notify_one();
+    }
+}
+
+/// What was taken and is not written: it counts again, however the writing ends.
+struct Unwritten<'c> {
+    counts: &'c Counts,
+    uses: Arc<[KeyUses]>,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        self.counts.give_back(&self.uses);
+    }
+}
+
+/// Says that the task has ended, however it ends.
+struct Alive(Weak<Shared>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.alive.store(false, Ordering::Release);
+        }
+    }
+}
+
+async fn write_now_and_then(alive: Alive, ended: Arc<Notify>, interval: Duration) {
+    loop {
+        let _ = tokio::time::timeout(interval, ended.notified()).await;
+        let Some(shared) = alive.0.upgrade() else { return };
+        // A panic of the store must not end the writing: the next turn tries again.
+        match tokio::spawn(shared.write_in_time()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => telemetry::uses_not_written(&error),
+            Err(error) => telemetry::uses_not_written(&error),
+        }
+    }
+}
+
+impl fmt::Debug for UsageRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsageRecorder")
+            .field("interval", &self.interval)
+            .field("most_keys", &self.most_keys)
+            .field("lost", &self.lost())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! The suites for users' own stores see what they are there to see: each fault here is one that a store might have.
+
+use std::convert::Infallible;
+use std::time::SystemTime;
+
+use tower_resource_server::testing::conformance;
+use tower_resource_server::{
+    ApiKeyRecord, Committed, KeyChange, KeyDigest, KeyQuery, KeyRegistry, KeyStore, KeyUses, MemoryKeyStore,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    FindsNothing,
+    FindsAnybody,
+    HidesTheRevoked,
+    ForgetsTheName,
+    ComparesHalfTheDigest,
+    SaysAnotherThingAtOnce,
+    NeverConflicts,
+    AddsBeforeItLooks,
+    TakesADigestTwice,
+    ListsEverything,
+    ListsBackwards,
+    ForgetsTheLimit,
+    SetsUses,
+    MovesTheLastUseBack,
+    CountsUsesAsChanges,
+    LosesRevocations,
+}
+
+struct Faulty(MemoryKeyStore, Fault);
+
+fn changed(record: &ApiKeyRecord, fault: Fault) -> Option<ApiKeyRecord> {
+    match fault {
+        Fault::HidesTheRevoked if record.is_revoked() => None,
+        Fault::ForgetsTheName => {
+            let plain = ApiKeyRecord::builder(record.id(), record.owner(), *record.digest());
+            Some(plain.build())
+        }
+        _ => Some(record.clone()),
+    }
+}
+
+impl KeyStore for Faulty {
+    type Error = Infallible;
+
+    async fn find(&self, key: &KeyDigest) -> Result<Option<ApiKeyRecord>, Infallible> {
+        let all = KeyRegistry::list(&self.0, &KeyQuery::default()).await?;
+        let mut all = all.into_iter();
+        Ok(match self.1 {
+            Fault::FindsNothing => None,
+            Fault::FindsAnybody => all.next(),
+            Fault::ComparesHalfTheDigest => {
+                all.find(|record| record.digest().as_bytes()[..16] == key.as_bytes()[..16])
+            }
+            fault => self.0.find(key).await?.and_then(|record| changed(&record, fault)),
+        })
+    }
+
+    fn find_now(&self, _: &KeyDigest) -> Option<Result<Option<ApiKeyRecord>, Infallible>> {
+        (self.1 == Fault::SaysAnotherThingAtOnce).then_some(Ok(None))
+    }
+}
+
+impl KeyRegistry for Faulty {
+    async fn get(&self, id: &str) -> Result<Option<ApiKeyRecord>, Infallible> {
+        self.0.get(id).await
+    }
+
+    async fn list(&self, query: &KeyQuery) -> Result<Vec<ApiKeyRecord>, Infallible> {
+        let mut listed = self
+            .0
+            .list(&match self.1 {
+                Fault::ListsEverything => KeyQuery::default().limit(query.limit),
+                Fault::ForgetsTheLimit => query.clone().limit(usize::MAX),
+                _ => query.clone(),
+            })
+            .await?;
+        if self.1 == Fault::ListsBackwards {
+            listed.reverse();
+        }
+        Ok(listed)
+    }
+
+    async fn commit(&self, change: &KeyChange) -> Result<Committed, Infallible> {
+        let mut change = change.clone();
+        match (self.1, &change.add, &change.replace) {
+            (Fault::NeverConflicts, _, Some(new)) => {
+                if let Some(old) = self.0.get(new.id()).await? {
+                    change.replace = Some(new.to_builder().revision(old.revision()).build());
+                }
+            }
+            (Fault::AddsBeforeItLooks, Some(new), Some(_)) => {
+                self.0.insert(new.clone());
+                change.add = None;
+            }
+            (Fault::TakesADigestTwice, Some(new), _) if self.0.get(new.id()).await?.is_none() => {
+                self.0.remove(new.digest());
+            }
+            (Fault::LosesRevocations, _, Some(new)) if new.is_revoked() => return Ok(Committed::Done),
+            _ => {}
+        }
+        self.0.commit(&change).await
+    }
+
+    async fn add_uses(&self, uses: &[KeyUses]) -> Result<(), Infallible> {
+        for used in uses {
+            let Some(record) = self.0.get(&used.id).await? else {
+                continue;
+            };
+            let told = record.to_builder();
+            match self.1 {
+                Fault::SetsUses => self
+                    .0
+                    .insert(told.uses(used.uses).last_used_at(used.last_used_at).build()),
+                Fault::MovesTheLastUseBack => {
+                    let uses = record.uses() + used.uses;
+                    self.0
+                        .insert(told.uses(uses).last_used_at(used.last_used_at).build());
+                }
+                fault => {
+                    self.0.add_uses(std::slice::from_ref(used)).await?;
+                    if fault == Fault::CountsUsesAsChanges {
+                        let record = self.0.get(&used.id).await?.unwrap();
+                        self.0.commit(&KeyChange::replace(record)).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+}
+
+/// Runs a suite on a thread of its own, and says what it complained of.
+fn complaint(suite: impl Future<Output = ()>) -> Option<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let run = std::panic::AssertUnwindSafe(|| runtime.block_on(suite));
+    let broken = std::panic::catch_unwind(run).err()?;
+    let text = broken.downcast_ref::<String>().cloned();
+    Some(
+        text.or_else(|| Some((*broken.downcast_ref::<&str>()?).to_owned()))
+            .unwrap(),
+    )
+}
+
+fn of_the_store(fault: Fault) -> Option<String> {
+    complaint(conformance::key_store(async |records| {
+        Faulty(MemoryKeyStore::from_iter(records), fault)
+    }))
+}
+
+fn of_the_registry(fault: Fault) -> Option<String> {
+    complaint(conformance::key_registry(async |clock| {
+        Faulty(MemoryKeyStore::new().clock(clock), fault)
+    }))
+}
+
+#[test]
+fn a_store_without_a_fault_passes_both() {
+    assert_eq!(of_the_store(Fault::None), None);
+    assert_eq!(of_the_registry(Fault::None), None);
+}
+
+#[test]
+fn a_faulty_store_is_told_what_it_breaks() {
+    for (fault, promise) in [
+        (Fault::FindsNothing, "the key is there"),
+        (Fault::FindsAnybody, "a key that is not there is not found"),
+        (Fault::HidesTheRevoked, "the key is there"),
+        (Fault::ForgetsTheName, "comes back whole"),
+        (Fault::ComparesHalfTheDigest, "a digest that differs in bit"),
+        (
+            Fault::SaysAnotherThingAtOnce,
+            "what is found at once is what is found",
+        ),
+    ] {
+        let complaint = of_the_store(fault).unwrap_or_else(|| panic!("{fault:?} was not seen"));
+        assert!(complaint.contains(promise), "{fault:?}: {complaint}");
+    }
+}
+
+#[test]
+fn a_faulty_registry_is_told_what_it_breaks() {
+    for (fault, promise) in [
+        (Fault::NeverConflicts, "Conflict"),
+        (Fault::AddsBeforeItLooks, "nothing was done of it"),
+        (Fault::TakesADigestTwice, "a key is there once"),
+        (Fault::ListsEverything, "owner: Some"),
+        (Fault::ListsBackwards, "limit: 1000"),
+        (Fault::ForgetsTheLimit, "a page is not longer than asked for"),
+        (Fault::SetsUses, "the last use is never an earlier one"),
+        (Fault::MovesTheLastUseBack, "the last use is never an earlier one"),
+        (Fault::CountsUsesAsChanges, "uses are no change of the record"),
+        (Fault::LosesRevocations, "left == right"),
+        (Fault::HidesTheRevoked, "a request sees what was changed"),
+    ] {
+        let complaint = of_the_registry(fault).unwrap_or_else(|| panic!("{fault:?} was not seen"));
+        assert!(complaint.contains(promise), "{fault:?}: {complaint}");
+    }
+}
