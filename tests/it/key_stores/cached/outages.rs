@@ -36,6 +36,7 @@ async fn a_store_that_hangs_costs_a_request_the_deadline_and_the_next_ones_nothi
     assert_eq!(world.find(KEY).await, "found");
     let waited = start.elapsed();
     assert!(waited >= SECOND && waited < SECOND + SECOND / 10, "{waited:?}");
+    settle().await;
 
     let start = tokio::time::Instant::now();
     assert_eq!(world.now(KEY), Some("found"));
@@ -68,6 +69,7 @@ async fn a_load_that_never_ends_is_given_up() {
     let world = World::new(Store::new());
     let _never = world.store.hold();
     assert_eq!(world.find(KEY).await, "late");
+    settle().await;
     assert_eq!(world.store.running(), 1);
     tokio::time::advance(SECOND * 4 + INSTANT * 10).await;
     settle().await;

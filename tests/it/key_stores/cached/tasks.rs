@@ -159,21 +159,21 @@ fn building_one_needs_no_runtime_and_asking_without_one_is_an_error() {
     one_thread().block_on(world.warm());
 }
 
+/// Now and then the cache does its housekeeping, of which a request notices a few allocations in a thousand hits.
 #[test]
-fn a_hit_allocates_no_more_than_a_store_in_memory() {
-    let keys = || MemoryKeyStore::from_iter([record(KEY)]);
-    let (memory, cached) = (keys(), CachedKeyStore::new(keys()));
+fn a_hit_allocates_nothing() {
+    let cached = CachedKeyStore::new(MemoryKeyStore::from_iter([record(KEY)]));
     let digest = KeyDigest::of(KEY);
     one_thread().block_on(async {
-        let hits = |store: &dyn Fn()| {
-            store();
-            measure(|| (0..1_000).for_each(|_| store())).count_total
-        };
         cached.find(&digest).await.unwrap();
         settle().await;
-        let memory = hits(&|| drop(memory.find_now(&digest).unwrap()));
-        let cached = hits(&|| drop(cached.find_now(&digest).unwrap()));
-        println!("1,000 hits: {memory} allocations in memory, {cached} in the cache");
-        assert!(cached <= memory, "{cached} > {memory}");
+        let hit = || measure(|| drop(cached.find_now(&digest).unwrap())).count_total;
+        let hits: Vec<u64> = (0..1_000).map(|_| hit()).collect();
+        let without = hits.iter().filter(|count| **count == 0).count();
+        println!(
+            "{without} of 1,000 hits allocate nothing, the others {} times in all",
+            hits.iter().sum::<u64>()
+        );
+        assert!(without >= 970, "{without} of 1,000");
     });
 }
