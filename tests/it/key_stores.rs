@@ -2,5 +2,6 @@
 
 mod cached;
 mod memory;
+mod registry;
 mod suites;
 mod usage;
