@@ -1,8 +1,8 @@
 //! Stores of API keys: what each keeps, and what happens when it is out of reach.
 
+mod cached;
 mod memory;
 mod registry;
-#[cfg(unix)]
 mod sql;
 mod suites;
 mod usage;
