@@ -4,7 +4,7 @@ use super::forms::Forms;
 use super::store::{ErasedStore, Found};
 #[cfg(feature = "stored-keys")]
 use super::usage::UsageRecorder;
-use super::{KeyDigest, KeyStore};
+use super::{ApiKeyRecord, KeyDigest, KeyStore};
 use crate::authenticator::{Authenticator, Judgement, Verdict};
 use crate::challenge::{Challenge, Realm, Scheme};
 use crate::clock::{Clock, SystemClock};
@@ -29,6 +29,8 @@ pub(crate) struct ApiKeyAuthenticator {
 #[derive(Debug, Clone)]
 pub(crate) struct Judge {
     pub(crate) clock: Arc<dyn Clock>,
+    /// Stands in for the record of an unknown key, so that it takes no less time to refuse than a revoked one.
+    nobody: ApiKeyRecord,
     #[cfg(feature = "stored-keys")]
     pub(crate) usage: Option<UsageRecorder>,
 }
@@ -41,6 +43,9 @@ impl ApiKeyAuthenticator {
             forms: Forms::default(),
             judge: Judge {
                 clock: Arc::new(SystemClock::new()),
+                nobody: ApiKeyRecord::builder("", "", KeyDigest::from_bytes([0; 32]))
+                    .revoked()
+                    .build(),
                 #[cfg(feature = "stored-keys")]
                 usage: None,
             },
@@ -51,9 +56,8 @@ impl ApiKeyAuthenticator {
 
 impl Judge {
     fn decide(&self, found: Found, digest: &KeyDigest) -> Judgement {
-        let record = found
-            .map_err(AuthError::StoreUnavailable)?
-            .ok_or(AuthError::ApiKeyUnknown)?;
+        let found = found.map_err(AuthError::StoreUnavailable)?;
+        let record = found.unwrap_or_else(|| self.nobody.clone());
         let now = self.clock.now();
         let principal = record.judge(digest, now)?;
         #[cfg(feature = "stored-keys")]
