@@ -358,18 +358,14 @@ async fn no_error_shows_a_digest() {
         .run("ALTER TABLE tower_resource_server_api_keys ADD CHECK (owner <> 'robot')")
         .await;
     let record = record("key_1").build();
-    let hex: String = record
-        .digest()
-        .as_bytes()
+    // PostgreSQL shows the beginning of a long value.
+    let hex: String = record.digest().as_bytes()[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let error = store.commit(&KeyChange::add(record)).await.unwrap_err();
     let source = error.source().unwrap();
-    assert!(
-        format!("{source:?}").contains(&hex),
-        "PostgreSQL tells the whole row"
-    );
+    assert!(format!("{source:?}").contains(&hex), "PostgreSQL tells the row");
     let shown = format!("{error} {error:?} {source}");
     assert!(
         shown.contains("check constraint") && !shown.contains(&hex),

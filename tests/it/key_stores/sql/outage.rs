@@ -185,10 +185,16 @@ async fn a_database_in_memory_outlives_a_deadline() {
         .connect("sqlite::memory:")
         .await
         .unwrap();
-    let store = SqlKeyStore::sqlite(pool).admin_deadline(LONG);
+    let store = SqlKeyStore::sqlite(pool.clone()).admin_deadline(LONG);
     store.migrate().await.unwrap();
     add(&store, record("key_1").build()).await;
-    let hasty = store.clone().deadline(Duration::ZERO);
+    sqlx::raw_sql(SLOWED_DOWN).execute(&pool).await.unwrap();
+    let hasty = store.clone().deadline(Duration::from_millis(20));
     assert!(is_late(&hasty.find(&KeyDigest::of("key_1")).await.unwrap_err()));
     finds(&store).await;
 }
+
+/// Each look-up now counts for a while before it finds anything.
+const SLOWED_DOWN: &str = "ALTER TABLE tower_resource_server_api_keys RENAME TO kept; \
+    CREATE VIEW tower_resource_server_api_keys AS SELECT * FROM kept WHERE 0 < \
+    (WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 2000000) SELECT count(*) FROM count)";
