@@ -61,6 +61,8 @@
 //! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`].
 //! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`], [`KeyStore`],
 //!   [`MemoryKeyStore`], [`MintError`]; in a database: [`SqlKeyStore`], [`SqlKeyStoreError`].
+//! - Keys that are stored elsewhere: [`CachedKeyStore`] in front of any store, [`CachedKeyStoreError`]; how it is:
+//!   [`KeyStoreStatus`], [`StoreState`], [`NewsState`]; who uses them: [`UsageRecorder`], [`UsesNotWritten`].
 //! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`]; those that are
 //!   found at run time: [`IssuerResolver`], [`ResolvedIssuers`].
 //! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`],
@@ -76,6 +78,7 @@
 //! | `api-key` | yes | [`ApiKeyLayer`] and all about API keys |
 //! | `jwt` | yes | [`JwtLayer`], [`Issuer`], [`FixedKeys`]; aws-lc-rs, which is built with a C compiler |
 //! | `remote` | yes | [`RemoteKeys`], [`CachedKeys`]; tokio, and reqwest with rustls. Turns `jwt` on |
+//! | `stored-keys` | no | [`CachedKeyStore`]; moka and tokio. Turns `api-key` on |
 //! | `axum` | no | [`Principal`] and [`Claims`] as extractors, [`Rejection`] as a response, for axum 0.8 |
 //! | `tracing` | no | an event for each refusal and each fetch of keys |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
@@ -190,6 +193,8 @@ pub use store::MemoryKeyStore;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
 pub use store::{SqlKeyStore, SqlKeyStoreError};
+#[cfg(feature = "stored-keys")]
+pub use store::{CachedKeyStore, CachedKeyStoreError, KeyStoreStatus, NewsState, StoreState};
 
 #[cfg(all(doctest, feature = "remote", feature = "axum", feature = "testing"))]
 #[doc = include_str!("../README.md")]

@@ -6,10 +6,11 @@
 //! | `resource_server_key_fetches_total` | counter | `outcome` | each fetch of an issuer's keys that ends |
 //! | `resource_server_key_state` | gauge | `issuer`, `state` | 1 for the state that the keys are in, 0 for the others |
 //! | `resource_server_key_fetch_state` | gauge | `issuer`, `state` | the same for the fetch |
+//! | `resource_server_api_key_loads_total` | counter | `outcome` | each question of a `CachedKeyStore` to its store that ends |
 //!
 //! | label | values |
 //! |---|---|
-//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed` |
+//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed` |
 //! | `method` | `jwt`, `api_key`, `none` |
 //! | `reason` | `ok`, or a reason code of [`AuthError`](crate::error::AuthError::reason) |
 //!
@@ -22,6 +23,10 @@
 //! | `keys not fetched` | warn | `issuer`, `error` | a fetch failed |
 //! | `keys stale` | warn | `issuer` | the life of the keys is over, and they are in use |
 //! | `keys too old` | error | `issuer` | they are not used any more |
+//! | `key store failed` | warn | `error` | a cached key store is taken to be down |
+//! | `key store answers again` | info | | and is up again |
+//! | `key changes not heard` | warn | `error` | changes of keys elsewhere are not heard of |
+//! | `key changes heard` | info | | they are |
 //! | `uses not written` | warn | `error` | the uses of API keys could not be written down; they are kept |
 
 #[cfg(feature = "remote")]
@@ -46,6 +51,8 @@ mod names {
     pub(super) const ISSUER: &str = "issuer";
     #[cfg(feature = "remote")]
     pub(super) const STATE: &str = "state";
+    #[cfg(feature = "stored-keys")]
+    pub(super) const API_KEY_LOADS: &str = "resource_server_api_key_loads_total";
     pub(super) const OUTCOME: &str = "outcome";
     pub(super) const METHOD: &str = "method";
     pub(super) const REASON: &str = "reason";
@@ -132,6 +139,43 @@ pub(crate) fn keys_aged(issuer: &str, keys: &'static str) {
     } else {
         tracing::error!(issuer, "keys too old");
     }
+}
+
+/// A question to the store behind a cache has ended. What is answered from memory is not counted a second time: it is
+/// among the decisions.
+#[cfg(feature = "stored-keys")]
+#[allow(unused_variables, reason = "without the feature nothing is counted")]
+pub(crate) fn key_loaded(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::API_KEY_LOADS, names::OUTCOME => outcome).increment(1);
+}
+
+/// Once, until it answers again.
+#[cfg(feature = "stored-keys")]
+#[allow(unused_variables, reason = "without the feature nothing is said")]
+pub(crate) fn key_store_failed(error: &(dyn std::error::Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error, "key store failed");
+}
+
+#[cfg(feature = "stored-keys")]
+pub(crate) fn key_store_answers() {
+    #[cfg(feature = "tracing")]
+    tracing::info!("key store answers again");
+}
+
+/// Once, until they are heard.
+#[cfg(feature = "stored-keys")]
+#[allow(unused_variables, reason = "without the feature nothing is said")]
+pub(crate) fn key_changes_not_heard(error: &(dyn std::error::Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error, "key changes not heard");
+}
+
+#[cfg(feature = "stored-keys")]
+pub(crate) fn key_changes_heard() {
+    #[cfg(feature = "tracing")]
+    tracing::info!("key changes heard");
 }
 
 /// The uses of API keys could not be written down, and are kept.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::registry::to_the_millisecond;
+use super::registry::storable;
 use super::{ApiKeyRecordBuilder, KeyDigest};
 use crate::error::{ConfigError, Problems};
 use crate::scope::{Scope, ScopeSet};
@@ -125,20 +125,15 @@ impl NewKey {
         check_word(&mut problems, "name", self.name.as_deref());
         check_word(&mut problems, "plan", self.plan.as_deref());
         check_metadata(&mut problems, &self.metadata);
-        let expires_at = match self.expires {
-            Some(Expiry::At(at)) => Some(at),
-            Some(Expiry::In(life)) => Some(now.checked_add(life).unwrap_or(now)),
-            None => None,
-        };
-        let (starts, ends) = (
-            self.not_before.map(to_the_millisecond),
-            expires_at.map(to_the_millisecond),
-        );
+        let ends = self.expires.and_then(|expiry| match expiry {
+            Expiry::At(at) => check_time(&mut problems, "expires", Some(at)),
+            Expiry::In(life) => check_time(&mut problems, "expires", now.checked_add(life)),
+        });
+        let starts = self
+            .not_before
+            .and_then(|at| check_time(&mut problems, "not_before", Some(at)));
         if ends.is_some_and(|end| end <= now) {
-            problems.add(
-                "expires",
-                "the end is not in the future, or further off than can be told",
-            );
+            problems.add("expires", "the end is not in the future");
         }
         if starts.zip(ends).is_some_and(|(start, end)| end <= start) {
             problems.add("not_before", "the key would expire before it is valid");
@@ -165,6 +160,12 @@ fn check_word(problems: &mut Problems, setter: &'static str, word: Option<&str>)
     if word.chars().any(char::is_control) {
         problems.add(setter, "it has control characters");
     }
+}
+
+fn check_time(problems: &mut Problems, setter: &'static str, time: Option<SystemTime>) -> Option<SystemTime> {
+    storable(time)
+        .map_err(|problem| problems.add(setter, problem))
+        .ok()
 }
 
 fn check_metadata(problems: &mut Problems, metadata: &BTreeMap<String, String>) {

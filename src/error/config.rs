@@ -24,7 +24,7 @@ pub struct Problem {
 }
 
 impl ConfigError {
-    #[cfg(feature = "jwt")]
+    #[cfg(any(feature = "api-key", feature = "jwt"))]
     pub(crate) fn one(setter: &'static str, message: impl Into<String>) -> Self {
         Self {
             problems: vec![Problem {

@@ -8,7 +8,8 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use tower::{Layer, Service};
 use tower_resource_server::{
-    ApiKeyFormat, ApiKeyLayer, ApiKeyRecord, FixedKeys, Issuer, JwtLayer, MemoryKeyStore, ScopeLayer,
+    ApiKeyFormat, ApiKeyLayer, ApiKeyRecord, CachedKeyStore, FixedKeys, Issuer, JwtLayer, KeyDigest,
+    KeyStore, MemoryKeyStore, NewsState, ScopeLayer,
 };
 
 use crate::support::{API, ISSUER, READ, idp};
@@ -28,6 +29,20 @@ where
     let bare: AllocationInfo = allocation_counter::measure(|| drop(request(last)));
     let whole = allocation_counter::measure(|| call(request(last)));
     whole.count_total - bare.count_total
+}
+
+/// Puts a key into the cache. Nothing else is left to do for it afterwards.
+fn warm(cache: &CachedKeyStore<Arc<MemoryKeyStore>>, key: &KeyDigest) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        assert!(cache.find(key).await.unwrap().is_some());
+        while cache.status().news != NewsState::None {
+            tokio::task::yield_now().await;
+        }
+    });
 }
 
 #[test]
@@ -51,6 +66,8 @@ fn the_warm_path_allocates_little() {
         .build();
     let store = Arc::new(MemoryKeyStore::from_iter([record]));
     let key = minted.key().expose_str().unwrap();
+    let cached = Arc::new(CachedKeyStore::new(Arc::clone(&store)));
+    warm(&cached, minted.digest());
     let (jwt, api_key) = (JwtLayer::new(issuer), ApiKeyLayer::new(store));
 
     let (fresh, fresh_again) = ([&*first, &second], [&*first, &third]);
@@ -70,6 +87,11 @@ fn the_warm_path_allocates_little() {
             4,
         ),
         ("API key", count(api_key.layer(inner), "x-api-key", &keys), 6),
+        (
+            "API key, cached",
+            count(ApiKeyLayer::new(cached).layer(inner), "x-api-key", &keys),
+            6,
+        ),
         (
             "JWT in or, fresh",
             count(either.layer(inner), "authorization", &fresh_again),

@@ -26,7 +26,14 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("aws_lc_rs::", &["jwks/verifying_key.rs", "testing/"]),
     ("reqwest::", &["jwks/fetch.rs"]),
     ("sha2::", &["api_key/digest.rs", "jwt/verified_tokens.rs"]),
-    ("moka::", &["jwt/verified_tokens.rs", "jwt/resolved.rs"]),
+    (
+        "moka::",
+        &[
+            "jwt/verified_tokens.rs",
+            "jwt/resolved.rs",
+            "store/cached/entries.rs",
+        ],
+    ),
     (
         "papaya::",
         &[

@@ -28,6 +28,7 @@ mod examples;
 mod grpc;
 mod issuers;
 mod jwt;
+mod key_forms;
 mod key_life;
 mod key_stores;
 mod keys;

@@ -15,8 +15,8 @@ mod steps;
 
 pub use change::{Committed, KeyChange, KeyUses};
 pub use error::RegistryError;
-pub(super) use steps::to_the_millisecond;
-use steps::{MOST_ATTEMPTS, Steps, must_live, new_id, successor};
+pub(super) use steps::storable;
+use steps::{MOST_ATTEMPTS, Steps, must_live, new_id, storable_as, successor, to_the_millisecond};
 
 /// A [`KeyStore`] that can also be administered: keys are minted, listed, changed, rotated and revoked.
 ///
@@ -123,8 +123,8 @@ pub trait KeyRegistry: KeyStore {
         id: &str,
         at: SystemTime,
     ) -> impl Future<Output = Result<ApiKeyRecord, RegistryError<Self::Error>>> + Send {
-        let at = to_the_millisecond(at);
         async move {
+            let at = storable_as("at", Some(at))?;
             self.change(id, |record, now| {
                 must_live(record, now)?;
                 if let (Some(to), Some(end)) = (record.rotated_to(), record.expires_at())

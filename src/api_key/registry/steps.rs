@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::super::format::push_base62;
 use super::super::{ApiKeyRecord, ApiKeyRecordBuilder, MintError, MintedKey};
 use super::{Committed, KeyChange, KeyRegistry, RegistryError};
+use crate::error::ConfigError;
 
 /// Somebody else was quicker so often that something is wrong with the store.
 pub(super) const MOST_ATTEMPTS: usize = 200;
@@ -96,25 +97,25 @@ pub(super) fn must_live<E>(record: &ApiKeyRecord, now: SystemTime) -> Result<(),
 }
 
 /// The old key with its end, and the new one.
-pub(super) fn successor(
+pub(super) fn successor<E>(
     old: &ApiKeyRecord,
     key: &MintedKey,
     grace: Duration,
     now: SystemTime,
-) -> Result<(ApiKeyRecord, ApiKeyRecord), MintError> {
+) -> Result<(ApiKeyRecord, ApiKeyRecord), RegistryError<E>> {
     let id = new_id(now)?;
-    let end = now.checked_add(grace).map(to_the_millisecond);
-    let end = match (end, old.expires_at()) {
-        (Some(end), Some(own)) => end.min(own),
-        (end, own) => end.or(own).unwrap_or(now),
-    };
+    let grace_ends = storable_as("grace", now.checked_add(grace))?;
+    let end = old.expires_at().map_or(grace_ends, |own| own.min(grace_ends));
     let mut next = ApiKeyRecordBuilder::new(id.clone(), old.owner().to_owned(), *key.digest());
     let told = old.to_builder();
     next.name = told.name;
     next.scopes = told.scopes;
     next.plan = told.plan;
     next.metadata = told.metadata;
-    next.expires_at = life_of(old).map(|life| now + life);
+    next.expires_at = match life_of(old, now) {
+        Some(life) => Some(storable_as("expires", now.checked_add(life))?),
+        None => None,
+    };
     let next = next
         .start(key.start())
         .created_at(now)
@@ -123,12 +124,26 @@ pub(super) fn successor(
     Ok((old.to_builder().expires_at(end).rotated_to(id).build(), next))
 }
 
-/// For how long a key was made to live. One that does not tell when it was made, or was made to end at once, has no length
-/// to hand on but what is left of it.
-fn life_of(old: &ApiKeyRecord) -> Option<Duration> {
+/// For how long a key was made to live; of one that does not tell when it was made, what is left of its life.
+fn life_of(old: &ApiKeyRecord, now: SystemTime) -> Option<Duration> {
     let end = old.expires_at()?;
-    let begin = old.created_at().unwrap_or(end);
-    end.duration_since(begin).ok()
+    let begin = old.created_at().filter(|made| *made < end).unwrap_or(now);
+    Some(end.duration_since(begin).unwrap_or_default())
+}
+
+/// The end of the year 9999, in seconds since 1970: what every database and every log can write.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A time that a store is to keep; or else what is wrong with it.
+pub(in crate::api_key) fn storable(time: Option<SystemTime>) -> Result<SystemTime, &'static str> {
+    let last = UNIX_EPOCH.checked_add(Duration::from_secs(LAST_SECOND));
+    let time = time.filter(|time| last.is_none_or(|last| *time <= last));
+    time.map(to_the_millisecond).ok_or("later than the year 9999")
+}
+
+/// The same for the one time that a call is about.
+pub(super) fn storable_as(setter: &'static str, time: Option<SystemTime>) -> Result<SystemTime, ConfigError> {
+    storable(time).map_err(|problem| ConfigError::one(setter, problem))
 }
 
 /// The time, as stores keep it: to the millisecond, and not before 1970.

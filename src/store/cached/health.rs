@@ -1,0 +1,84 @@
+use std::time::{Duration, SystemTime};
+
+use super::{CachedKeyStoreError, StoreState};
+
+/// A store that fails is asked again after this time, by one load, and so on.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Whether the store answers, and when it may be asked if it does not. Neither waits nor locks nor asks the time.
+#[derive(Debug)]
+pub(super) struct Health {
+    state: StoreState,
+    /// Counts the answers.
+    answers: u64,
+    /// Why it is taken to be down, if it is.
+    cause: Option<CachedKeyStoreError>,
+    retry_at: Duration,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            state: StoreState::Unasked,
+            answers: 0,
+            cause: None,
+            retry_at: Duration::ZERO,
+        }
+    }
+}
+
+impl Health {
+    pub(super) fn state(&self) -> StoreState {
+        self.state
+    }
+
+    pub(super) fn answers(&self) -> u64 {
+        self.answers
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.cause.is_some()
+    }
+
+    /// Whether the store may be asked; if not, why it is taken to be down.
+    pub(super) fn may_ask(&self, now: Duration) -> Result<(), CachedKeyStoreError> {
+        match &self.cause {
+            Some(cause) if now < self.retry_at => Err(cause.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn asks(&mut self, now: Duration) {
+        if self.is_failing() {
+            self.retry_at = now.saturating_add(BACK_OFF);
+        }
+    }
+
+    /// Whether that is news.
+    pub(super) fn answered(&mut self, date: SystemTime) -> bool {
+        self.answers = self.answers.wrapping_add(1);
+        let failed = self.cause.take().is_some();
+        if failed || self.state == StoreState::Unasked {
+            self.state = StoreState::Answering { since: date };
+        }
+        failed
+    }
+
+    /// Whether that is news. A load during which others were answered says nothing about the store.
+    pub(super) fn failed(
+        &mut self,
+        answers_before: u64,
+        cause: CachedKeyStoreError,
+        (now, date): (Duration, SystemTime),
+    ) -> bool {
+        if self.answers != answers_before {
+            return false;
+        }
+        self.retry_at = now.saturating_add(BACK_OFF);
+        let answered = self.cause.replace(cause).is_none();
+        if answered {
+            self.state = StoreState::Failing { since: date };
+        }
+        answered
+    }
+}

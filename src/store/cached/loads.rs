@@ -1,0 +1,124 @@
+//! One question to the store: a task of its own, which no cancelled request stops.
+
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+use super::CachedKeyStoreError;
+use super::cache::Cache;
+use super::entries::Read;
+use super::tasks::{Owner, caught, ends_with};
+use crate::api_key::{ApiKeyRecord, KeyDigest, KeyStore};
+use crate::telemetry;
+
+/// A load goes on when its requests wait no more, so that a store which is slow is not asked in vain; but not for ever.
+const LONGEST_LOAD: Duration = Duration::from_secs(5);
+
+pub(super) type Answer = Result<Option<ApiKeyRecord>, CachedKeyStoreError>;
+
+/// Where all who wait for a load hear its answer.
+pub(super) type Answered = watch::Receiver<Option<Answer>>;
+
+/// What a load was begun with.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) key: KeyDigest,
+    pub(super) number: u64,
+    /// How often the store had answered.
+    pub(super) answers_before: u64,
+    pub(super) read: Read,
+}
+
+/// The room that a load takes among those under way.
+pub(super) enum Room {
+    Taken(OwnedSemaphorePermit),
+    /// A key that was known waits for it.
+    Queue(Arc<Semaphore>),
+}
+
+impl Room {
+    async fn enter(self, longest: Duration) -> Option<OwnedSemaphorePermit> {
+        match self {
+            Self::Taken(room) => Some(room),
+            Self::Queue(queue) => timeout(longest, queue.acquire_owned()).await.ok()?.ok(),
+        }
+    }
+}
+
+/// A load on the list of those under way. However it ends, it leaves the list.
+pub(super) struct UnderWay<S: KeyStore> {
+    cache: Weak<Cache<S>>,
+    ticket: Ticket,
+    tell: watch::Sender<Option<Answer>>,
+}
+
+impl<S: KeyStore> UnderWay<S> {
+    pub(super) fn new(cache: Weak<Cache<S>>, ticket: Ticket, tell: watch::Sender<Option<Answer>>) -> Self {
+        Self { cache, ticket, tell }
+    }
+
+    pub(super) fn subscribe(&self) -> Answered {
+        self.tell.subscribe()
+    }
+
+    /// There was no room in time. That says nothing about the store.
+    fn found_no_room(self) {
+        self.tell.send_replace(Some(Err(CachedKeyStoreError::Deadline)));
+    }
+
+    /// Nobody waits any longer, and the store is taken to be down.
+    fn is_late(&self) {
+        let error = CachedKeyStoreError::Deadline;
+        if let Some(cache) = self.cache.upgrade() {
+            cache.fails(&self.ticket, &error);
+        }
+        self.tell.send_replace(Some(Err(error)));
+    }
+
+    /// Whoever comes from now on is answered from memory.
+    fn ends(self, answer: Answer) {
+        if let Some(cache) = self.cache.upgrade() {
+            cache.end(&self.ticket, &answer);
+        }
+        self.tell.send_replace(Some(answer));
+    }
+}
+
+impl<S: KeyStore> Drop for UnderWay<S> {
+    fn drop(&mut self) {
+        if let Some(cache) = self.cache.upgrade() {
+            cache.abandon(&self.ticket);
+        }
+    }
+}
+
+pub(super) async fn run<S: KeyStore>(
+    load: UnderWay<S>,
+    store: Arc<S>,
+    room: Room,
+    deadline: Duration,
+    owner: Owner,
+) {
+    ends_with(owner, async move {
+        let Some(room) = room.enter(deadline).await else {
+            return load.found_no_room();
+        };
+        let key = load.ticket.key;
+        let mut asked = pin!(caught(async { store.find(&key).await }));
+        let mut answer = timeout(deadline, asked.as_mut()).await;
+        if answer.is_err() {
+            load.is_late();
+            answer = timeout(LONGEST_LOAD.saturating_sub(deadline), asked).await;
+        }
+        // Whoever is told the answer finds room again.
+        drop(room);
+        match answer {
+            Ok(answer) => load.ends(answer),
+            Err(_) => telemetry::key_loaded("failed"),
+        }
+    })
+    .await;
+}

@@ -1,0 +1,211 @@
+//! What the registry refuses, whatever the store: the suites have what it does.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tower_resource_server::testing::TestClock;
+use tower_resource_server::{
+    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyRegistry, MemoryKeyStore, NewKey, RegistryError,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn format() -> ApiKeyFormat {
+    ApiKeyFormat::new("sk", "test").unwrap()
+}
+
+fn clock() -> TestClock {
+    TestClock::starting_at(UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+}
+
+fn year_10_000() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(253_402_300_800)
+}
+
+/// The setters that are complained of.
+async fn problems_of(wanted: NewKey) -> Vec<&'static str> {
+    match MemoryKeyStore::new().clock(clock()).mint(&format(), wanted).await {
+        Ok(_) => Vec::new(),
+        Err(RegistryError::Refused(refused)) => refused.problems().iter().map(|one| one.setter).collect(),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_a_key_is_refused_with_every_reason() {
+    let (now, wish) = (clock().now(), || NewKey::of("robot"));
+    let many = (0..51).map(|number| (number.to_string(), ""));
+    for (wanted, setters) in [
+        (wish(), vec![]),
+        (NewKey::of("r".repeat(200)), vec![]),
+        (NewKey::of("\u{e9}".repeat(200)), vec![]),
+        (NewKey::of("r".repeat(201)), vec!["owner"]),
+        (NewKey::of(""), vec!["owner"]),
+        (NewKey::of("forged\nline"), vec!["owner"]),
+        (wish().name(""), vec!["name"]),
+        (wish().plan("\u{7}"), vec!["plan"]),
+        (wish().metadata(many), vec!["metadata"]),
+        (wish().metadata([("", "x")]), vec!["metadata"]),
+        (wish().metadata([("a", "\0")]), vec!["metadata"]),
+        (wish().metadata([("a", "x".repeat(1_000))]), vec!["metadata"]),
+        (wish().metadata([("a", "x".repeat(999))]), vec![]),
+        (wish().expires_at(now), vec!["expires"]),
+        (wish().expires_in(Duration::ZERO), vec!["expires"]),
+        (wish().expires_in(Duration::from_micros(999)), vec!["expires"]),
+        (wish().expires_in(Duration::from_millis(1)), vec![]),
+        (wish().expires_in(Duration::MAX), vec!["expires"]),
+        (wish().expires_at(year_10_000()), vec!["expires"]),
+        (wish().expires_at(year_10_000() - HOUR), vec![]),
+        (wish().not_before(year_10_000()), vec!["not_before"]),
+        (wish().not_before(now + HOUR).expires_in(HOUR), vec!["not_before"]),
+        (wish().not_before(UNIX_EPOCH), vec![]),
+        (
+            NewKey::of("")
+                .name("")
+                .plan("")
+                .metadata([("", "")])
+                .expires_in(Duration::MAX),
+            vec!["owner", "name", "plan", "metadata", "expires"],
+        ),
+    ] {
+        let text = format!("{wanted:?}");
+        assert_eq!(problems_of(wanted).await, setters, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn no_time_is_kept_that_a_database_could_not_write() {
+    let keys = MemoryKeyStore::new().clock(clock());
+    let key = keys.mint(&format(), NewKey::of("robot")).await.unwrap();
+    let id = key.record().id();
+    for refused in [
+        keys.expire(id, year_10_000()).await,
+        keys.rotate(id, &format(), Duration::MAX)
+            .await
+            .map(|next| next.record().clone()),
+        keys.rotate(id, &format(), 100_000_000 * HOUR)
+            .await
+            .map(|next| next.record().clone()),
+    ] {
+        assert!(matches!(refused, Err(RegistryError::Refused(_))), "{refused:?}");
+    }
+    let untouched = keys.get(id).await.unwrap().unwrap();
+    assert_eq!(untouched, *key.record());
+}
+
+#[tokio::test]
+async fn times_are_kept_to_the_millisecond() {
+    let odd = UNIX_EPOCH + Duration::new(1_800_000_000, 123_456_789);
+    let even = UNIX_EPOCH + Duration::new(1_800_000_000, 123_000_000);
+    let keys = MemoryKeyStore::new().clock(TestClock::starting_at(odd));
+    let wish = NewKey::of("robot")
+        .not_before(odd + HOUR)
+        .expires_at(odd + 2 * HOUR);
+    let key = keys.mint(&format(), wish).await.unwrap();
+    let times = |record: &ApiKeyRecord| (record.created_at(), record.not_before(), record.expires_at());
+    assert_eq!(
+        times(key.record()),
+        (Some(even), Some(even + HOUR), Some(even + 2 * HOUR))
+    );
+    let ended = keys.expire(key.record().id(), odd + HOUR).await.unwrap();
+    assert_eq!(ended.expires_at(), Some(even + HOUR));
+    let revoked = keys.revoke(key.record().id()).await.unwrap();
+    assert_eq!(revoked.revoked_at(), Some(even));
+}
+
+#[tokio::test]
+async fn the_successor_of_a_key_that_does_not_tell_its_age_lives_as_long_as_that_had_left() {
+    let clock = clock();
+    let keys = MemoryKeyStore::new().clock(clock.clone());
+    let now = clock.now();
+    for (id, created) in [("unknown", None), ("later than its end", Some(now + 9 * HOUR))] {
+        let told = ApiKeyRecord::builder(id, "robot", KeyDigest::of(id)).expires_at(now + 5 * HOUR);
+        keys.insert(created.map_or(told.clone(), |at| told.created_at(at)).build());
+        let next = keys.rotate(id, &format(), HOUR).await.unwrap();
+        assert_eq!(next.record().expires_at(), Some(now + 5 * HOUR));
+    }
+}
+
+#[tokio::test]
+async fn a_key_whose_time_has_not_come_may_be_changed() {
+    let clock = clock();
+    let keys = MemoryKeyStore::new().clock(clock.clone());
+    let wish = NewKey::of("robot").not_before(clock.now() + HOUR);
+    let key = keys.mint(&format(), wish).await.unwrap();
+    keys.set_scopes(key.record().id(), []).await.unwrap();
+    keys.expire(key.record().id(), clock.now() + 2 * HOUR)
+        .await
+        .unwrap();
+    let next = keys.rotate(key.record().id(), &format(), HOUR).await.unwrap();
+    assert_eq!(next.record().not_before(), None, "a successor works at once");
+}
+
+#[tokio::test]
+async fn a_key_in_its_last_millisecond_is_live_and_then_it_is_not() {
+    let clock = clock();
+    let keys = MemoryKeyStore::new().clock(clock.clone());
+    let key = keys
+        .mint(&format(), NewKey::of("robot").expires_in(HOUR))
+        .await
+        .unwrap();
+    clock.advance(Duration::from_millis(3_599_999));
+    keys.set_scopes(key.record().id(), []).await.unwrap();
+    clock.advance(Duration::from_millis(1));
+    let late = keys.set_scopes(key.record().id(), []).await;
+    assert!(matches!(late, Err(RegistryError::NotLive)), "{late:?}");
+}
+
+#[tokio::test]
+async fn errors_name_ids_and_nothing_else() {
+    let keys = MemoryKeyStore::new();
+    let old = keys.mint(&format(), NewKey::of("robot")).await.unwrap();
+    let next = keys.rotate(old.record().id(), &format(), HOUR).await.unwrap();
+    let again = keys.rotate(old.record().id(), &format(), HOUR).await.unwrap_err();
+    assert_eq!(
+        again.to_string(),
+        format!("the API key was rotated to {}", next.record().id())
+    );
+    let third = keys
+        .rotate(next.record().id(), &format(), HOUR)
+        .await
+        .unwrap_err();
+    let predecessor = old.record().id();
+    assert_eq!(
+        third.to_string(),
+        format!("the predecessor {predecessor} is still in its grace: revoke it, or rotate without grace")
+    );
+    let printed = format!("{old:?} {next:?} {again:?} {third:?}");
+    for issued in [&old, &next] {
+        let hidden = &issued.key().expose()[issued.key().start().len()..];
+        assert!(!printed.contains(hidden), "{printed}");
+    }
+    assert_eq!(
+        keys.revoke("key_0").await.unwrap_err().to_string(),
+        "no API key has this id"
+    );
+}
+
+#[tokio::test]
+async fn ids_are_in_the_order_of_their_making_and_words_of_their_own() {
+    let clock = clock();
+    let keys = MemoryKeyStore::new().clock(clock.clone());
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        ids.push(
+            keys.mint(&format(), NewKey::of("robot"))
+                .await
+                .unwrap()
+                .record()
+                .id()
+                .to_owned(),
+        );
+        clock.advance(Duration::from_millis(17));
+    }
+    assert!(ids.is_sorted(), "{ids:?}");
+    for id in ids {
+        let digits = id.strip_prefix("key_").unwrap();
+        assert!(
+            digits.len() == 19 && digits.bytes().all(|digit| digit.is_ascii_alphanumeric()),
+            "{id}"
+        );
+    }
+}
