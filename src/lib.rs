@@ -190,11 +190,11 @@ pub use scope::{InvalidScope, Requirement, Scope, ScopeSet};
 pub use secret::Secret;
 #[cfg(feature = "api-key")]
 pub use store::MemoryKeyStore;
+#[cfg(feature = "stored-keys")]
+pub use store::{CachedKeyStore, CachedKeyStoreError, KeyStoreStatus, NewsState, StoreState};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
 pub use store::{SqlKeyStore, SqlKeyStoreError};
-#[cfg(feature = "stored-keys")]
-pub use store::{CachedKeyStore, CachedKeyStoreError, KeyStoreStatus, NewsState, StoreState};
 
 #[cfg(all(doctest, feature = "remote", feature = "axum", feature = "testing"))]
 #[doc = include_str!("../README.md")]
