@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// API keys in a table of SQLite or PostgreSQL, over a pool of yours. Cloning it costs two reference counts.
 ///
-/// Put a [`CachedKeyStore`](crate::CachedKeyStore) in front of it where requests are many: each look-up here is a question
+/// Put a [`CachedKeyStore`](super::CachedKeyStore) in front of it where requests are many: each look-up here is a question
 /// to the database.
 ///
 /// # The schema
