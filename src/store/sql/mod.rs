@@ -68,8 +68,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Time
 ///
 /// Look-ups and changes run in tasks of their own, so they need tokio. A connection that has not answered within the
-/// deadline is closed, on PostgreSQL, so that a server that hangs does not keep the pool's connections. A change that the
-/// database gave up for another's sake (SQLite was busy, PostgreSQL met a deadlock) is tried again until the deadline.
+/// deadline is closed, on PostgreSQL, so that a server that hangs does not keep the pool's connections. While nobody
+/// listens at the server's address, sqlx's pool goes on trying, so that too is known when the deadline has passed. A
+/// change that the database gave up for another's sake (SQLite was busy, PostgreSQL met a deadlock) is tried again until
+/// the deadline.
 ///
 #[cfg_attr(feature = "sqlite", doc = "```")]
 #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
