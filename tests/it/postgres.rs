@@ -276,7 +276,11 @@ fn programs() -> Option<PathBuf> {
 fn owner() -> Option<(u32, u32)> {
     let id = |arguments: &[&str]| -> u32 {
         let output = Command::new("id").args(arguments).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+        let number = String::from_utf8(output.stdout).unwrap();
+        number
+            .trim()
+            .parse()
+            .expect("root runs PostgreSQL as the user postgres, who must be there")
     };
     (id(&["-u"]) == 0).then(|| (id(&["-u", "postgres"]), id(&["-g", "postgres"])))
 }

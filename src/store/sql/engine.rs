@@ -16,8 +16,8 @@ pub(super) enum Value {
 pub(super) trait Dialect: Database<Connection: Migrate> {
     /// Begins a transaction that writes.
     const BEGIN: &'static str;
-    /// Whether a server far away may never answer. A connection to a file always does, and may be all there is of a database in
-    /// memory.
+    /// Whether a server far away may never answer. A connection to a file always does, and may be all there is of a
+    /// database in memory.
     const MAY_HANG: bool;
     /// Makes whoever else migrates wait until the transaction ends, if `BEGIN` does not.
     const LOCK_SCHEMA: Option<&'static str>;
@@ -26,7 +26,8 @@ pub(super) trait Dialect: Database<Connection: Migrate> {
     /// The files of `migrations/`, with their numbers and what they are about.
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)];
 
-    /// Whether a transaction was given up for another's sake, so that it did nothing and may well succeed when tried again.
+    /// Whether a transaction was given up for another's sake, so that it did nothing and may well succeed when tried
+    /// again.
     fn gave_way(code: &str) -> bool;
 }
 
@@ -82,8 +83,8 @@ where
     }
 }
 
-/// The end of the statement that adds uses, the same for both: counts stop at the largest number there is room for, and times
-/// never go back.
+/// The end of the statement that adds uses, the same for both: counts stop at the largest number there is room for, and
+/// times never go back.
 macro_rules! add_what_is_in {
     ($used:literal) => {
         concat!(
@@ -99,8 +100,8 @@ macro_rules! add_what_is_in {
 
 #[cfg(feature = "sqlite")]
 impl Dialect for sqlx::Sqlite {
-    /// A transaction that begins by reading may be refused when it wants to write, however long it waits; this one waits at its
-    /// beginning.
+    /// A transaction that begins by reading may be refused when it wants to write, however long it waits; this one
+    /// waits at its beginning.
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const MAY_HANG: bool = false;
     const LOCK_SCHEMA: Option<&'static str> = None;
@@ -119,14 +120,14 @@ impl Dialect for sqlx::Sqlite {
 
 #[cfg(feature = "postgres")]
 impl Dialect for sqlx::Postgres {
-    /// The statements are right at this level, at which nothing has to be given up for another's sake; the database's default
-    /// may be a stricter one.
+    /// The statements are right at this level, at which nothing has to be given up for another's sake; the database's
+    /// default may be a stricter one.
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
     const MAY_HANG: bool = true;
     /// The number is ours by agreement only: nobody else has a reason to take it.
     const LOCK_SCHEMA: Option<&'static str> = Some("SELECT pg_advisory_xact_lock(8390895909405555059)");
-    /// Rows are locked in the order of their ids: nodes that write down uses of the same keys wait for each other, and never in
-    /// a circle.
+    /// Rows are locked in the order of their ids: nodes that write down uses of the same keys wait for each other, and
+    /// never in a circle.
     const ADD_USES: &'static str = add_what_is_in!(
         "WITH told AS (SELECT id, uses, used_at \
          FROM jsonb_to_recordset($1::jsonb) AS one (id text, uses bigint, used_at bigint)), \

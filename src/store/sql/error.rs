@@ -3,12 +3,13 @@ use std::time::Duration;
 
 /// Why a [`SqlKeyStore`](super::SqlKeyStore) could not do what it was asked for.
 ///
-/// Neither its text nor its `Debug` shows a digest; what the database says in detail of a failed statement is left out of both.
+/// Neither its text nor its `Debug` shows a digest; what the database says in detail of a failed statement is left out
+/// of both.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SqlKeyStoreError {
-    /// The database refused, or could not be reached. Beware of the `Debug` of the source: PostgreSQL's details of an error can
-    /// hold a whole row.
+    /// The database refused, or could not be reached. Beware of the `Debug` of the source: PostgreSQL's details of an
+    /// error can hold a whole row.
     #[error("the key database failed")]
     Database(#[source] sqlx::Error),
     /// The schema could not be brought up to date.

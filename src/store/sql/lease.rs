@@ -12,8 +12,8 @@ use super::engine::Engine;
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Does something within a time, in a task of its own: who asked may go away, and the connection is used up to its answer all
-/// the same.
+/// Does something within a time, in a task of its own: who asked may go away, and the connection is used up to its
+/// answer all the same.
 pub(super) async fn within<T: Send + 'static>(
     limit: Duration,
     work: impl Future<Output = Result<T, SqlKeyStoreError>> + Send + 'static,
@@ -56,9 +56,9 @@ fn gave_way<E: Engine>(error: &SqlKeyStoreError) -> bool {
     code.is_some_and(|code| E::gave_way(&code))
 }
 
-/// A connection that goes back to the pool if it has answered, and is closed if the deadline came first: a pool waits without
-/// end for a connection that is given back in the middle of a statement, and behind a server that hangs it would lose all it
-/// has.
+/// A connection that goes back to the pool if it has answered, and is closed if the deadline came first: a pool waits
+/// without end for a connection that is given back in the middle of a statement, and behind a server that hangs it
+/// would lose all it has.
 pub(super) struct Lease<E: Engine> {
     connection: PoolConnection<E>,
     answered: bool,

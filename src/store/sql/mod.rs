@@ -31,41 +31,47 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// API keys in a table of SQLite or PostgreSQL, over a pool of yours. Cloning it costs two reference counts.
 ///
-/// Put a cache in front of it where requests are many: each look-up here is a question to the database.
+/// Put a [`CachedKeyStore`](super::CachedKeyStore) in front of it where requests are many: each look-up here is a question
+/// to the database.
 ///
 /// # The schema
 ///
-/// One table, `tower_resource_server_api_keys`, and what belongs to it. [`migrate`](Self::migrate) makes it at start; or run the files by
-/// hand, in the order of their numbers: they stand in `src/store/sql/migrations` of this crate, and each says at its top how.
-/// Both may be done, and both more than once. Times are milliseconds since 1970, as integers; a time between two is rounded
-/// down. `scopes` is words between spaces, `metadata` a JSON object of strings. Rows may be written by hand: what cannot be
-/// read back is an error, and never a key with fewer limits. Counts end at 2⁶³ − 1.
+/// One table, `tower_resource_server_api_keys`, and what belongs to it. [`migrate`](Self::migrate) makes it at start;
+/// or run the files by hand, in the order of their numbers: they stand in `src/store/sql/migrations` of this crate, and
+/// each says at its top how. Both may be done, and both more than once. Times are milliseconds since 1970, as integers;
+/// a time between two is rounded down. `scopes` is words between spaces, `metadata` a JSON object of strings. Rows may
+/// be written by hand: what cannot be read back is an error, and never a key with fewer limits. Counts end at 2⁶³ − 1.
 ///
 /// # SQLite
 ///
-/// 3.38 or later; the feature `sqlite` brings its own. Recommended for the pool: `journal_mode(SqliteJournalMode::Wal)`, so that
-/// look-ups do not wait for changes, and a `busy_timeout` of some seconds (sqlx's default is 5), which is how long a
-/// change waits for another program's. `synchronous` stays at its default, `Full`: with less, a revocation could be lost in a power
-/// failure. A database in memory is one for each connection, so its pool must have one connection that stays:
-/// `max_connections(1)`, `idle_timeout(None)`, `max_lifetime(None)`.
+/// 3.38 or later; the feature `sqlite` brings its own. Recommended for the pool:
+/// `journal_mode(SqliteJournalMode::Wal)`, so that look-ups do not wait for changes, and a `busy_timeout` of some
+/// seconds (sqlx's default is 5), which is how long a change waits for another program's. `synchronous` stays at its
+/// default, `Full`: with less, a revocation could be lost in a power failure. A database in memory is one for each
+/// connection, so its pool must have one connection that stays: `max_connections(1)`, `idle_timeout(None)`,
+/// `max_lifetime(None)`.
 ///
-/// Changes are not told ([`follow`](KeyStore::follow) returns at once): a cache in this process is told by the registry that it
-/// stands in front of; one in another process on the same file sees a change when its entries have aged.
+/// Changes are not told ([`follow`](KeyStore::follow) returns at once): a cache in this process is told by the registry
+/// that it stands in front of; one in another process on the same file sees a change when its entries have aged.
 ///
 /// # PostgreSQL
 ///
 /// 12 or later. The schema is made in the first schema of the search path. Triggers tell of each change of a key but
-/// its uses, whoever makes it, on the channel `tower_resource_server_api_keys`. [`follow`](KeyStore::follow) listens on a connection beside the
-/// pool, made with the pool's options; it must reach the server, or a pooler in session mode: `LISTEN` gets nothing through a
-/// pooler that hands out connections for each transaction. The pool must not lead to a replica that lags behind.
+/// its uses, whoever makes it, on the channel `tower_resource_server_api_keys`. [`follow`](KeyStore::follow) listens on
+/// a connection beside the pool, made with the pool's options; it must reach the server, or a pooler in session mode:
+/// `LISTEN` gets nothing through a pooler that hands out connections for each transaction. The pool must not lead to a
+/// replica that lags behind.
 ///
-/// TLS to the server is chosen by features of sqlx, in your own manifest: `sqlx = { version = "0.9", features = ["tls-rustls"] }`.
+/// TLS to the server is chosen by features of sqlx, in your own manifest:
+/// `sqlx = { version = "0.9", features = ["tls-rustls"] }`.
 ///
 /// # Time
 ///
 /// Look-ups and changes run in tasks of their own, so they need tokio. A connection that has not answered within the
-/// deadline is closed, on PostgreSQL, so that a server that hangs does not keep the pool's connections. A change that the
-/// database gave up for another's sake (SQLite was busy, PostgreSQL met a deadlock) is tried again until the deadline.
+/// deadline is closed, on PostgreSQL, so that a server that hangs does not keep the pool's connections. While nobody
+/// listens at the server's address, sqlx's pool goes on trying, so that too is known when the deadline has passed. A
+/// change that the database gave up for another's sake (SQLite was busy, PostgreSQL met a deadlock) is tried again until
+/// the deadline.
 ///
 #[cfg_attr(feature = "sqlite", doc = "```")]
 #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]

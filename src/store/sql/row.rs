@@ -79,8 +79,8 @@ pub(super) fn added(record: &ApiKeyRecord) -> Result<Vec<Value>, SqlKeyStoreErro
     Ok(values)
 }
 
-/// A JSON array of the uses, one element for each id. No id that holds a NUL can be in the database, and PostgreSQL would refuse
-/// all for its sake.
+/// A JSON array of the uses, one element for each id. No id that holds a NUL can be in the database, and PostgreSQL
+/// would refuse all for its sake.
 pub(super) fn uses(uses: &[KeyUses]) -> Value {
     let mut of_each: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for used in uses.iter().filter(|used| !used.id.contains('\0')) {

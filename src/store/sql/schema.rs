@@ -20,8 +20,8 @@ pub(super) async fn migrate<E: Engine>(pool: Pool<E>) -> Result<(), SqlKeyStoreE
     .await
 }
 
-/// Everything in one transaction, which whoever else migrates waits for. sqlx's `Migrator` is not used: its lock belongs to the
-/// connection, with which it would go back to the pool after an error, and on SQLite it has none.
+/// Everything in one transaction, which whoever else migrates waits for. sqlx's `Migrator` is not used: its lock
+/// belongs to the connection, with which it would go back to the pool after an error, and on SQLite it has none.
 async fn migrate_once<E: Engine>(lease: &mut Lease<E>) -> Result<(), SqlKeyStoreError> {
     let mut transaction = lease.begin().await?;
     if let Some(lock) = E::LOCK_SCHEMA {

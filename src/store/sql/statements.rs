@@ -32,8 +32,8 @@ pub(super) const REPLACE: &str = "UPDATE tower_resource_server_api_keys SET revi
     rotated_to = $11, rotated_from = $12, plan = $13, metadata = $14 \
     WHERE id = $1 AND revision = $2 RETURNING id";
 
-/// What [`KeyQuery::matches`] says, in SQL. Stored times are whole milliseconds, so a limit between two of them is rounded such
-/// that the same records are on either side.
+/// What [`KeyQuery::matches`] says, in SQL. Stored times are whole milliseconds, so a limit between two of them is
+/// rounded such that the same records are on either side.
 pub(super) fn list(query: &KeyQuery) -> (SqlStr, Vec<Value>) {
     let mut asked = Conditions::default();
     if let Some(owner) = &query.owner {

@@ -312,7 +312,7 @@ async fn a_row_that_is_no_record_is_an_error_that_names_it() {
             database.run(&update).await;
             let unreadable = |error: SqlKeyStoreError| match error {
                 SqlKeyStoreError::Unreadable { id, column: found } => {
-                    assert_eq!((&*id, found), ("key_2", column))
+                    assert_eq!((&*id, found), ("key_2", column));
                 }
                 other => panic!("{other}"),
             };
@@ -350,6 +350,7 @@ async fn a_record_written_by_hand_is_a_record() {
 #[tokio::test]
 async fn no_error_shows_a_digest() {
     use std::error::Error;
+    use std::fmt::Write;
     let Some(database) = Database::postgres().await else {
         return;
     };
@@ -358,18 +359,14 @@ async fn no_error_shows_a_digest() {
         .run("ALTER TABLE tower_resource_server_api_keys ADD CHECK (owner <> 'robot')")
         .await;
     let record = record("key_1").build();
-    let hex: String = record
-        .digest()
-        .as_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    // PostgreSQL shows the beginning of a long value.
+    let mut hex = String::new();
+    for byte in &record.digest().as_bytes()[..16] {
+        write!(hex, "{byte:02x}").unwrap();
+    }
     let error = store.commit(&KeyChange::add(record)).await.unwrap_err();
     let source = error.source().unwrap();
-    assert!(
-        format!("{source:?}").contains(&hex),
-        "PostgreSQL tells the whole row"
-    );
+    assert!(format!("{source:?}").contains(&hex), "PostgreSQL tells the row");
     let shown = format!("{error} {error:?} {source}");
     assert!(
         shown.contains("check constraint") && !shown.contains(&hex),

@@ -88,7 +88,9 @@ async fn the_files_may_be_run_by_hand_before_and_after_a_store_migrates() {
             match &database {
                 Database::Sqlite(..) => database.run(SQLITE).await,
                 Database::Postgres(pool, server) => {
-                    let url = format!("{}", sqlx::ConnectOptions::to_url_lossy(&*pool.connect_options()));
+                    let options = pool.connect_options();
+                    let (port, name) = (options.get_port(), options.get_database().unwrap());
+                    let url = format!("postgres://postgres@127.0.0.1:{port}/{name}");
                     server.run_file(&url, &Path::new(env!("CARGO_MANIFEST_DIR")).join(POSTGRES));
                 }
             }

@@ -54,7 +54,7 @@ async fn one_life(nodes: Arc<[SqlKeyStore; 2]>, number: u64) {
         KeyUses::new("hot", 1, time(number)),
         KeyUses::new("warm", 2, time(number)),
     ];
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         uses.reverse();
     }
     there.add_uses(&uses).await.unwrap();
