@@ -1,7 +1,9 @@
 //! Stores of API keys: what each keeps, and what happens when it is out of reach.
 
 mod cached;
+mod drills;
 mod memory;
+mod nodes;
 mod registry;
 mod sql;
 mod suites;
