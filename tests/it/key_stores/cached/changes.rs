@@ -36,7 +36,7 @@ async fn a_rotation_is_seen_on_both_keys() {
     let issued = world.cache.rotate(KEY, &format, grace).await.unwrap();
     let old = world.cache.find(&KeyDigest::of(KEY)).await.unwrap().unwrap();
     assert_eq!(old.rotated_to(), Some(issued.record().id()));
-    assert_eq!(world.find(&issued.key().expose()).await, "found");
+    assert_eq!(world.find(issued.key().expose()).await, "found");
 }
 
 /// The load has read the old record when the key is revoked, and ends afterwards.
