@@ -60,9 +60,9 @@
 //!   [`InvalidDetail`], [`Claims`].
 //! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`].
 //! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`], [`KeyStore`],
-//!   [`MemoryKeyStore`], [`MintError`].
+//!   [`MemoryKeyStore`], [`MintError`]; in a database: [`SqlKeyStore`], [`SqlKeyStoreError`].
 //! - Keys that are stored elsewhere: [`CachedKeyStore`] in front of any store, [`CachedKeyStoreError`]; how it is:
-//!   [`KeyStoreStatus`], [`StoreState`], [`NewsState`].
+//!   [`KeyStoreStatus`], [`StoreState`], [`NewsState`]; who uses them: [`UsageRecorder`], [`UsesNotWritten`].
 //! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`]; those that are
 //!   found at run time: [`IssuerResolver`], [`ResolvedIssuers`].
 //! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`],
@@ -82,6 +82,7 @@
 //! | `axum` | no | [`Principal`] and [`Claims`] as extractors, [`Rejection`] as a response, for axum 0.8 |
 //! | `tracing` | no | an event for each refusal and each fetch of keys |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
+//! | `sqlite`, `postgres` | no | [`SqlKeyStore`]: API keys in SQLite, in PostgreSQL, or in either; sqlx. Needs Rust 1.94 |
 //! | `testing` | no | [`testing`]: for your tests, never for production. Turns `api-key` and `jwt` on; brings axum |
 //!
 //! Features add names; none changes how a request is judged.
@@ -98,7 +99,13 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "remote", feature = "axum", feature = "testing")),
+    not(all(
+        feature = "remote",
+        feature = "axum",
+        feature = "testing",
+        feature = "sqlite",
+        feature = "postgres"
+    )),
     allow(
         rustdoc::broken_intra_doc_links,
         reason = "the crate page names what every feature brings, and this build lacks some of it"
@@ -185,6 +192,9 @@ pub use secret::Secret;
 pub use store::MemoryKeyStore;
 #[cfg(feature = "stored-keys")]
 pub use store::{CachedKeyStore, CachedKeyStoreError, KeyStoreStatus, NewsState, StoreState};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
+pub use store::{SqlKeyStore, SqlKeyStoreError};
 
 #[cfg(all(doctest, feature = "remote", feature = "axum", feature = "testing"))]
 #[doc = include_str!("../README.md")]

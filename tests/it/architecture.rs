@@ -42,6 +42,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
             "api_key/usage/counts.rs",
         ],
     ),
+    ("sqlx::", &["store/sql/"]),
     ("axum_core::", &["adapter/axum.rs"]),
     ("axum::", &["testing/", "lib.rs", "guide/"]),
     ("tracing::", &["telemetry.rs"]),

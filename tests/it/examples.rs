@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+pub(crate) mod api_keys;
 mod curl;
 
 use std::collections::BTreeSet;
@@ -75,7 +76,7 @@ mod every_command_gives_the_status_beside_it_in {
             .collect();
         let run = CALLED_AS_PRINTED
             .iter()
-            .chain(&["conformance", "grpc", "jwks_lab"])
+            .chain(&["api_keys", "conformance", "grpc", "jwks_lab"])
             .map(ToString::to_string)
             .collect();
         assert_eq!(files, run);

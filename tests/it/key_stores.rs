@@ -3,5 +3,6 @@
 mod cached;
 mod memory;
 mod registry;
+mod sql;
 mod suites;
 mod usage;
