@@ -15,8 +15,8 @@ use axum::Router;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    ApiKeyLayer, AuthError, CachedKeys, JwtLayer, KeySet, KeySource, ResolvedIssuers, ScopeLayer, ScopeSet,
-    TrustedIssuers,
+    ApiKeyLayer, AuthError, CachedKeyStore, CachedKeys, JwtLayer, KeySet, KeySource, ResolvedIssuers,
+    ScopeLayer, ScopeSet, TrustedIssuers,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -191,6 +191,31 @@ fn fetches_of_keys_are_counted_by_their_outcome() {
     );
     let refused = "resource_server_decisions_total{outcome=refused,method=jwt,reason=keys_unavailable} 1";
     assert!(counters.contains(refused), "{counters:?}");
+}
+
+#[test]
+fn look_ups_of_a_cached_store_are_counted_by_their_outcome() {
+    let counters = counted(async {
+        let known = whoami().layer(ApiKeyLayer::new(CachedKeyStore::new(store())));
+        for key in [KEY, KEY, KEY, "unknown", "unknown"] {
+            call(&known, request(&[("x-api-key", key)])).await;
+        }
+        let broken = whoami().layer(ApiKeyLayer::new(CachedKeyStore::new(Broken)));
+        call(&broken, request(&[("x-api-key", KEY)])).await;
+    });
+    let loads: Vec<_> = counters
+        .iter()
+        .filter(|line| line.contains("api_key_loads"))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        loads,
+        [
+            "resource_server_api_key_loads_total{outcome=failed} 1",
+            "resource_server_api_key_loads_total{outcome=found} 1",
+            "resource_server_api_key_loads_total{outcome=unknown} 1"
+        ]
+    );
 }
 
 /// The states of the gauges of this name that are 1; each of the others must be 0.
@@ -527,6 +552,7 @@ fn all_errors() -> Vec<AuthError> {
         AuthError::ApiKeyUnknown,
         AuthError::ApiKeyRevoked,
         AuthError::ApiKeyExpired,
+        AuthError::ApiKeyOfOtherEnvironment,
         AuthError::ApiKeyNotYetValid,
         AuthError::ScopeMissing(ScopeSet::empty()),
         AuthError::ClaimsAbsent,

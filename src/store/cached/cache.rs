@@ -316,7 +316,7 @@ impl<S: KeyStore> Cache<S> {
         telemetry::key_loaded(outcome);
         match answer {
             Ok(found) => {
-                if self.put(ticket, found.as_ref()) {
+                if self.put(ticket, found.as_ref()).is_some() {
                     telemetry::key_store_answers();
                 }
             }
@@ -327,27 +327,27 @@ impl<S: KeyStore> Cache<S> {
         }
     }
 
-    /// Whether the store had failed before.
-    fn put(&self, ticket: &Ticket, found: Option<&ApiKeyRecord>) -> bool {
+    /// Gives why the store had failed before, if it had. An error of the store's is never dropped under the lock.
+    fn put(&self, ticket: &Ticket, found: Option<&ApiKeyRecord>) -> Option<CachedKeyStoreError> {
         let date = self.date();
         let mut state = self.state();
         if state.takes_off(ticket) {
             self.entries.put(ticket.key, found.cloned(), ticket.read);
         }
-        let again = state.health.answered(date);
+        let failed = state.health.answered(date);
         self.store_fails.store(false, Ordering::Release);
-        again
+        failed
     }
 
     /// The store has failed, or is late.
     pub(super) fn fails(&self, ticket: &Ticket, error: &CachedKeyStoreError) {
         let time = (self.now(), self.date());
         let mut state = self.state();
-        let first = state.health.failed(ticket.answers_before, error.clone(), time);
+        let forgotten = state.health.failed(ticket.answers_before, error.clone(), time);
         self.store_fails
             .store(state.health.is_failing(), Ordering::Release);
         drop(state);
-        if first {
+        if forgotten.is_none() {
             telemetry::key_store_failed(error);
         }
     }

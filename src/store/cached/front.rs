@@ -42,8 +42,10 @@ use crate::clock::{Clock, SystemClock};
 /// fresh. In a [`KeyChange`] of your own making, `replace` must have the digest that is stored.
 ///
 /// Tasks run on the tokio runtime of the request that needs them, which must have its time driver enabled. They end with this
-/// value, and if their runtime has gone, the next request starts others. Building one does no I/O and starts nothing. Not
-/// done: nothing is shared with other processes, nothing is kept over a restart.
+/// value, and if their runtime has gone, the next request starts others. A runtime that is kept but never polled again keeps
+/// the task that hears the news without running it: do not make the first request on one that you then leave standing.
+/// Building one does no I/O and starts nothing. Not done: nothing is shared with other processes, nothing is kept over a
+/// restart.
 ///
 /// ```
 /// use std::time::Duration;
@@ -131,7 +133,7 @@ impl<S: KeyStore> CachedKeyStore<S> {
     }
 
     /// How long a request waits for the store at most, and how late the store may be before it is taken to be down. What was
-    /// asked goes on in the background, for 5 s in all. Default: 1 s, because a client that waits longer gives up.
+    /// asked goes on in the background, for 5 s in all, or for the deadline if that is longer. Default: 1 s, because a client that waits longer gives up.
     #[must_use]
     pub fn deadline(self, time: Duration) -> Self {
         self.set(|settings| settings.rules.deadline = time)

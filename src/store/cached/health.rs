@@ -54,31 +54,32 @@ impl Health {
         }
     }
 
-    /// Whether that is news.
-    pub(super) fn answered(&mut self, date: SystemTime) -> bool {
+    /// Gives why it was taken to be down, if it was: then this is news.
+    pub(super) fn answered(&mut self, date: SystemTime) -> Option<CachedKeyStoreError> {
         self.answers = self.answers.wrapping_add(1);
-        let failed = self.cause.take().is_some();
-        if failed || self.state == StoreState::Unasked {
+        let failed = self.cause.take();
+        if failed.is_some() || self.state == StoreState::Unasked {
             self.state = StoreState::Answering { since: date };
         }
         failed
     }
 
-    /// Whether that is news. A load during which others were answered says nothing about the store.
+    /// A load during which others were answered says nothing about the store. Gives the cause that is forgotten: the new
+    /// one, or the one that there was.
     pub(super) fn failed(
         &mut self,
         answers_before: u64,
         cause: CachedKeyStoreError,
         (now, date): (Duration, SystemTime),
-    ) -> bool {
+    ) -> Option<CachedKeyStoreError> {
         if self.answers != answers_before {
-            return false;
+            return Some(cause);
         }
         self.retry_at = now.saturating_add(BACK_OFF);
-        let answered = self.cause.replace(cause).is_none();
-        if answered {
+        let before = self.cause.replace(cause);
+        if before.is_none() {
             self.state = StoreState::Failing { since: date };
         }
-        answered
+        before
     }
 }

@@ -261,6 +261,10 @@ fn record(key: &str) -> ApiKeyRecord {
         .build()
 }
 
+fn just_under(time: Duration) -> Duration {
+    time.saturating_sub(INSTANT)
+}
+
 /// Lets tasks do what they have to do now.
 async fn settle() {
     for _ in 0..100 {

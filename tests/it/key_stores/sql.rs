@@ -18,6 +18,7 @@ use tower_resource_server::{
 use crate::postgres::Postgres;
 use crate::support::{READ, WRITE};
 
+mod cached;
 mod news;
 mod outage;
 mod schema;
@@ -128,6 +129,14 @@ async fn in_postgres_it_is_a_key_store_and_a_key_registry() {
 }
 
 async fn passes_the_suites(new: impl AsyncFn() -> Option<Database>) {
+    passes_the_suites_through(new, |store| store).await;
+}
+
+/// The suites over each database, seen through what this makes of its store.
+async fn passes_the_suites_through<S: KeyRegistry>(
+    new: impl AsyncFn() -> Option<Database>,
+    front: impl Fn(SqlKeyStore) -> S,
+) {
     let Some(first) = new().await else { return };
     let used = RefCell::new(vec![first]);
     let make = async || {
@@ -141,10 +150,10 @@ async fn passes_the_suites(new: impl AsyncFn() -> Option<Database>) {
         for record in records {
             add(&store, record).await;
         }
-        store
+        front(store)
     })
     .await;
-    conformance::key_registry(async |clock| make().await.clock(clock)).await;
+    conformance::key_registry(async |clock| front(make().await.clock(clock))).await;
 }
 
 #[tokio::test]

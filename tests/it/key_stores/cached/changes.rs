@@ -36,7 +36,7 @@ async fn a_rotation_is_seen_on_both_keys() {
     let issued = world.cache.rotate(KEY, &format, grace).await.unwrap();
     let old = world.cache.find(&KeyDigest::of(KEY)).await.unwrap().unwrap();
     assert_eq!(old.rotated_to(), Some(issued.record().id()));
-    assert_eq!(world.find(&issued.key().expose()).await, "found");
+    assert_eq!(world.find(issued.key().expose()).await, "found");
 }
 
 /// The load has read the old record when the key is revoked, and ends afterwards.
@@ -75,6 +75,30 @@ async fn the_same_when_nobody_asks_until_the_load_has_ended() {
     assert_eq!(early.await.unwrap(), "found");
     assert_eq!(world.now(KEY), None);
     assert_eq!(world.find(KEY).await, "revoked");
+}
+
+/// The load that counts no more ends while the one that took its place is under way.
+#[tokio::test(start_paused = true)]
+async fn a_load_that_counts_no_more_does_not_pass_for_the_one_that_does() {
+    let world = World::new(Store::new());
+    let first_gate = world.store.hold();
+    let early = world.spawn(KEY);
+    world.store.was_asked(1).await;
+    world.cache.revoke(KEY).await.unwrap();
+    let second_gate = world.store.hold();
+    let late = world.spawn(KEY);
+    world.store.was_asked(2).await;
+    first_gate.open();
+    assert_eq!(early.await.unwrap(), "found");
+    assert_eq!(world.now(KEY), None);
+    let later = world.spawn(KEY);
+    settle().await;
+    second_gate.open();
+    assert_eq!(
+        (late.await.unwrap(), later.await.unwrap()),
+        ("revoked", "revoked")
+    );
+    assert_eq!(world.store.loads(), 2);
 }
 
 /// The same for a load in the background.

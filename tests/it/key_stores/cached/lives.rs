@@ -2,7 +2,7 @@
 
 use tower_resource_server::{CachedKeyStore, MemoryKeyStore};
 
-use super::{FRESH, INSTANT, Next, SECOND, STALE, Store, World, record, settle};
+use super::{FRESH, INSTANT, Next, SECOND, STALE, Store, World, just_under, record, settle};
 use crate::support::KEY;
 
 #[tokio::test(start_paused = true)]
@@ -12,7 +12,7 @@ async fn a_key_is_looked_up_once_while_it_is_fresh() {
     assert_eq!(world.find(KEY).await, "found");
     for _ in 0..8 {
         assert_eq!(world.now(KEY), Some("found"));
-        world.clock.advance(SECOND - INSTANT);
+        world.clock.advance(just_under(SECOND));
     }
     settle().await;
     assert_eq!(world.store.loads(), 1);
@@ -53,7 +53,7 @@ async fn without_news_the_fresh_time_bounds_how_long_a_revoked_key_lives() {
     let world = World::new(Store::new());
     world.warm().await;
     world.store.revoke(KEY);
-    world.clock.advance(FRESH - INSTANT);
+    world.clock.advance(just_under(FRESH));
     assert_eq!(world.now(KEY), Some("found"));
     world.clock.advance(INSTANT);
     assert_eq!(world.find(KEY).await, "revoked");
@@ -78,7 +78,7 @@ async fn that_there_is_no_such_key_is_remembered_for_a_short_time() {
     let world = World::new(Store::new());
     assert_eq!(world.find("new").await, "unknown");
     world.store.put(record("new"));
-    world.clock.advance(SECOND * 5 - INSTANT);
+    world.clock.advance(just_under(SECOND * 5));
     assert_eq!(world.now("new"), Some("unknown"));
     world.clock.advance(INSTANT);
     assert_eq!(world.find("new").await, "found");
@@ -111,7 +111,7 @@ async fn each_time_can_be_set() {
     world.clock.advance(SECOND);
     assert_eq!((world.now(KEY), world.now("new")), (None, Some("unknown")));
     assert_eq!(world.find(KEY).await, "found");
-    world.clock.advance(SECOND * 2 - INSTANT);
+    world.clock.advance(just_under(SECOND * 2));
     assert_eq!(
         (world.find(KEY).await, world.now("new")),
         ("found", Some("unknown"))

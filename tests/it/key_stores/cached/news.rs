@@ -2,7 +2,7 @@
 
 use tower_resource_server::{KeyNews, NewsState};
 
-use super::{FRESH, INSTANT, Next, SECOND, STALE, Store, World, record, settle};
+use super::{FRESH, INSTANT, Next, SECOND, STALE, Store, World, just_under, record, settle};
 use crate::support::KEY;
 
 #[tokio::test(start_paused = true)]
@@ -10,7 +10,7 @@ async fn while_changes_are_heard_an_aged_entry_answers_at_once_and_is_renewed() 
     let world = World::new(Store::telling());
     world.warm().await;
     let before = world.store.loads();
-    world.clock.advance(FRESH + STALE - INSTANT);
+    world.clock.advance(just_under(FRESH + STALE));
     let gate = world.store.hold();
     for _ in 0..10 {
         assert_eq!(world.now(KEY), Some("found"));
@@ -19,7 +19,7 @@ async fn while_changes_are_heard_an_aged_entry_answers_at_once_and_is_renewed() 
     assert_eq!(world.store.loads(), before + 1);
     gate.open();
     settle().await;
-    world.clock.advance(FRESH - SECOND * 3);
+    world.clock.advance(SECOND * 7);
     assert_eq!((world.now(KEY), world.store.loads()), (Some("found"), before + 1));
 }
 
@@ -103,7 +103,7 @@ async fn while_the_connection_is_lost_the_fresh_time_bounds_the_delay() {
     world.store.news_then(Next::Fail);
     world.store.cut().await;
     world.store.revoke(KEY);
-    world.clock.advance(FRESH - INSTANT);
+    world.clock.advance(just_under(FRESH));
     // Renewed ahead, unless that comes first.
     world.store.then(Next::Fail);
     assert_eq!(world.now(KEY), Some("found"));
