@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tower_resource_server::testing::TestClock;
 use tower_resource_server::{
     ApiKeyFormat, ApiKeyLayer, CachedKeyStore, KeyQuery, KeyRegistry, NewKey, NewsState, SqlKeyStore,

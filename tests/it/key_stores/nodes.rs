@@ -1,8 +1,9 @@
 //! Two servers as processes of their own, over one PostgreSQL.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool};
+use tokio::time::Instant;
 
 use crate::examples::api_keys::{Desk, Served};
 use crate::postgres::Postgres;
