@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::entries::{Entries, Read};
 use super::front::Settings;
+use super::guesses::Guesses;
 use super::health::Health;
 use super::loads::{self, Answer, Answered, Room, Ticket, UnderWay};
 use super::rules::{Heard, Usable};
@@ -45,6 +46,7 @@ pub(super) struct State {
     loads: HashMap<KeyDigest, Load>,
     last_load: u64,
     health: Health,
+    guesses: Guesses,
     pub(super) news: NewsState,
     /// Counts the attempts to hear news.
     pub(super) attempt: u64,
@@ -83,6 +85,7 @@ impl<S: KeyStore> Cache<S> {
                 loads: HashMap::new(),
                 last_load: 0,
                 health: Health::default(),
+                guesses: Guesses::default(),
                 news: NewsState::Unasked,
                 attempt: 0,
             }),
@@ -274,6 +277,9 @@ impl<S: KeyStore> Cache<S> {
         let room = if was_known {
             Room::Queue(Arc::clone(&self.room_for_known))
         } else {
+            if !state.guesses.may_ask(now, self.settings.most_unknown) {
+                return Err(CachedKeyStoreError::Busy);
+            }
             let taken = Arc::clone(&self.room).try_acquire_owned();
             Room::Taken(taken.map_err(|_| CachedKeyStoreError::Busy)?)
         };
@@ -329,8 +335,11 @@ impl<S: KeyStore> Cache<S> {
 
     /// Gives why the store had failed before, if it had. An error of the store's is never dropped under the lock.
     fn put(&self, ticket: &Ticket, found: Option<&ApiKeyRecord>) -> Option<CachedKeyStoreError> {
-        let date = self.date();
+        let (now, date) = (self.now(), self.date());
         let mut state = self.state();
+        if found.is_none() {
+            state.guesses.missed(now);
+        }
         if state.takes_off(ticket) {
             self.entries.put(ticket.key, found.cloned(), ticket.read);
         }

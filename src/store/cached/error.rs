@@ -11,8 +11,9 @@ pub enum CachedKeyStoreError {
     /// The store did not answer within [`deadline`](super::CachedKeyStore::deadline).
     #[error("the key store did not answer in time")]
     Deadline,
-    /// As many unknown keys as are allowed are being looked up already; see
-    /// [`most_loads`](super::CachedKeyStore::most_loads).
+    /// As many unknown keys as are allowed are being looked up already, or were looked up in this second and are
+    /// nobody's; see [`most_loads`](super::CachedKeyStore::most_loads) and
+    /// [`most_unknown`](super::CachedKeyStore::most_unknown).
     #[error("too many unknown keys are being looked up")]
     Busy,
     /// The store panicked.

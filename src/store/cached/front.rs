@@ -28,8 +28,8 @@ use crate::clock::{Clock, SystemClock};
 /// - "There is no such key" is remembered for 5 s, for up to 10,000 digests, in a place of its own: junk does not displace a
 ///   known key.
 /// - A key is looked up once for all who wait for it, by a task that no cancelled request stops. Of unknown keys,
-///   64 are looked up at a time; what comes beyond that is answered with an error at once. Known keys have as much room of
-///   their own, and wait for it.
+///   64 are looked up at a time, and once 200 in a second were nobody's, no more until the second is over; what comes beyond
+///   that is answered with an error at once. Known keys have as much room of their own, and wait for it.
 /// - A change that is heard, and one that was committed here, drops what is remembered of that key before anything else
 ///   happens; an answer that the store was giving meanwhile is not remembered. When the news begin to be heard (again),
 ///   everything that was read before is asked for anew, each entry at its next use.
@@ -64,6 +64,7 @@ pub(super) struct Settings {
     pub(super) rules: Rules,
     pub(super) capacity: u64,
     pub(super) most_loads: usize,
+    pub(super) most_unknown: usize,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -78,6 +79,7 @@ impl Default for Settings {
             },
             capacity: 100_000,
             most_loads: 64,
+            most_unknown: 200,
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -144,6 +146,14 @@ impl<S: KeyStore> CachedKeyStore<S> {
     #[must_use]
     pub fn most_loads(self, number: usize) -> Self {
         self.set(|settings| settings.most_loads = number.clamp(1, Semaphore::MAX_PERMITS))
+    }
+
+    /// How many look-ups in a second may find nobody. After that, keys that are not in memory are answered with an error until
+    /// the second is over; known keys are not touched, and look-ups that find somebody do not count. One at least. Default:
+    /// 200, because honest clients have keys that exist, and a flood of invented ones should be no load on a database.
+    #[must_use]
+    pub fn most_unknown(self, number: usize) -> Self {
+        self.set(|settings| settings.most_unknown = number.max(1))
     }
 
     /// Who tells how old an entry is. Default: `SystemClock`, because tests are the exception.

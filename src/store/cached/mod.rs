@@ -20,6 +20,7 @@ mod entries;
 mod error;
 mod following;
 mod front;
+mod guesses;
 mod health;
 mod loads;
 mod rules;

@@ -294,3 +294,66 @@ async fn a_flood_of_random_keys_is_bounded_and_touches_no_known_key() {
         assert!(world.store.loads_of(key) <= 14, "{}", world.store.loads_of(key));
     }
 }
+
+/// The store answers at once, so the room for look-ups at a time bounds nothing.
+#[tokio::test(start_paused = true)]
+async fn of_a_hundred_thousand_invented_keys_two_hundred_a_second_are_looked_up() {
+    const SECONDS: usize = 10;
+    let world = World::new(Store::new());
+    world.warm().await;
+    for second in 0..SECONDS {
+        let mut answers = [0, 0];
+        for number in 0..10_000 {
+            match world.find(&format!("junk-{second}-{number}")).await {
+                "unknown" => answers[0] += 1,
+                "busy" => answers[1] += 1,
+                other => panic!("{other}"),
+            }
+            if number % 100 == 0 {
+                assert_eq!(world.now(KEY), Some("found"));
+            }
+        }
+        assert_eq!(answers, [200, 9_800]);
+        settle().await;
+        world.clock.advance(SECOND);
+    }
+    let junk = world.store.loads() - world.store.loads_of(KEY);
+    assert_eq!(junk, SECONDS * 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_exist_are_learnt_as_fast_as_they_come() {
+    let world = World::of(Store::new(), |cache| cache.most_unknown(3));
+    for number in 0..1_000 {
+        let key = format!("key-{number}");
+        world.store.put(record(&key));
+        assert_eq!(world.find(&key).await, "found");
+    }
+    for answer in ["unknown", "unknown", "unknown", "busy"] {
+        assert_eq!(
+            world
+                .find(&format!("junk-{answer}-{}", world.store.loads()))
+                .await,
+            answer
+        );
+    }
+    // A key that was found missing before is remembered so, and one that is known is asked for.
+    world.clock.advance(FRESH);
+    assert_eq!(world.find(KEY).await, "found");
+    for number in 0..4 {
+        world.find(&format!("more-junk-{number}")).await;
+    }
+    world.store.put(record("late"));
+    assert_eq!(
+        world.find("late").await,
+        "busy",
+        "which says nothing about the key"
+    );
+    assert_eq!(
+        world.find("key-1").await,
+        "found",
+        "a known key is renewed all the same"
+    );
+    world.clock.advance(SECOND);
+    assert_eq!(world.find("late").await, "found");
+}
