@@ -2,6 +2,7 @@
 
 mod cached;
 mod drills;
+mod flood;
 mod memory;
 mod nodes;
 mod registry;
