@@ -30,7 +30,7 @@
 //! valid here, 401; one without the scope, 403 that names it; and 503 with `Retry-After` while the issuer's keys cannot be
 //! had. A `POST` over HTTP/2 with a gRPC content type gets the same decisions as a gRPC status.
 //!
-//! # Twelve situations
+//! # Fourteen situations
 //!
 //! | you want | you take |
 //! |---|---|
@@ -43,7 +43,9 @@
 //! | anonymous callers too | [`JwtLayer::optional`], and `Option<Principal>` in the handler |
 //! | claims of your own, as a type | [`IssuerBuilder::claims`], and [`Claims`] in the handler |
 //! | the same in tonic | the same layers; [`Principal`] from `request.extensions()` |
-//! | keys in a store of your own | [`KeyStore`]: one `async fn` |
+//! | API keys in a database, revoked on every node at once | [`SqlKeyStore`] behind a [`CachedKeyStore`] |
+//! | to make, rotate and revoke API keys | [`KeyRegistry`], which every store here is; `examples/api_keys.rs` |
+//! | keys in a store of your own | [`KeyStore`]: one `async fn`; [`testing::conformance`] says whether it is right |
 //! | tests without a server | [`testing::TestIssuer`], [`testing::TestClock`], [`testing::PrincipalBuilder`] |
 //! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
 //!
@@ -59,8 +61,10 @@
 //! - The caller: [`Principal`], [`Identity`], [`Method`], [`Actor`], [`Authentication`], [`AuthorizationDetail`],
 //!   [`InvalidDetail`], [`Claims`].
 //! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`].
-//! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`], [`KeyStore`],
-//!   [`MemoryKeyStore`], [`MintError`]; in a database: [`SqlKeyStore`], [`SqlKeyStoreError`].
+//! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`MintError`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`];
+//!   who knows them: [`KeyStore`], [`MemoryKeyStore`], and in a database [`SqlKeyStore`], [`SqlKeyStoreError`]. To administer
+//!   them: [`KeyRegistry`], [`NewKey`], [`IssuedKey`], [`KeyQuery`], [`KeyReport`], [`ReportLimits`], [`RegistryError`]; for
+//!   stores of your own [`KeyChange`], [`Committed`], [`KeyUses`], [`KeyNews`], [`KeyNewsListener`].
 //! - Keys that are stored elsewhere: [`CachedKeyStore`] in front of any store, [`CachedKeyStoreError`]; how it is:
 //!   [`KeyStoreStatus`], [`StoreState`], [`NewsState`]; who uses them: [`UsageRecorder`], [`UsesNotWritten`].
 //! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`]; those that are
@@ -78,11 +82,11 @@
 //! | `api-key` | yes | [`ApiKeyLayer`] and all about API keys |
 //! | `jwt` | yes | [`JwtLayer`], [`Issuer`], [`FixedKeys`]; aws-lc-rs, which is built with a C compiler |
 //! | `remote` | yes | [`RemoteKeys`], [`CachedKeys`]; tokio, and reqwest with rustls. Turns `jwt` on |
-//! | `stored-keys` | no | [`CachedKeyStore`]; moka and tokio. Turns `api-key` on |
+//! | `stored-keys` | no | [`CachedKeyStore`], [`UsageRecorder`]; moka and tokio. Turns `api-key` on |
+//! | `sqlite`, `postgres` | no | [`SqlKeyStore`]: API keys in SQLite, in PostgreSQL, or in either; sqlx. Turn `stored-keys` on. Need Rust 1.94 |
 //! | `axum` | no | [`Principal`] and [`Claims`] as extractors, [`Rejection`] as a response, for axum 0.8 |
 //! | `tracing` | no | an event for each refusal and each fetch of keys |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
-//! | `sqlite`, `postgres` | no | [`SqlKeyStore`]: API keys in SQLite, in PostgreSQL, or in either; sqlx. Needs Rust 1.94 |
 //! | `testing` | no | [`testing`]: for your tests, never for production. Turns `api-key` and `jwt` on; brings axum |
 //!
 //! Features add names; none changes how a request is judged.
@@ -94,8 +98,8 @@
 //! # What it does not do
 //!
 //! It does not terminate TLS, log anybody in, or issue tokens. There is no introspection of opaque tokens yet, no
-//! revocation that other processes hear of (`MemoryRevocations` is for one), and no rate limit. There is no DPoP or mutual TLS either, so a token that is bound to a
-//! key is refused. A credential in the query string, a form or a cookie is not read.
+//! revocation of tokens that other processes hear of (`MemoryRevocations` is for one), and no rate limit. There is no DPoP or
+//! mutual TLS either, so a token that is bound to a key is refused. A credential in the query string, a form or a cookie is not read.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -142,7 +146,13 @@ mod layer;
 #[cfg(feature = "jwt")]
 mod revocation;
 // The chapters use every feature, and are seen by nobody but rustdoc.
-#[cfg(all(any(doc, doctest), feature = "remote", feature = "axum", feature = "testing"))]
+#[cfg(all(
+    any(doc, doctest),
+    feature = "remote",
+    feature = "stored-keys",
+    feature = "axum",
+    feature = "testing"
+))]
 pub mod guide;
 #[cfg(feature = "api-key")]
 mod store;
