@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::issuer::Issuer;
 use super::token::{Parts, UnverifiedToken};
 use super::trusted::{Found, TrustedIssuers};
-use super::verified_tokens::{TokenDigest, VerifiedTokens};
+use super::verified_tokens::{TokenName, VerifiedTokens};
 use crate::authenticator::{Authenticator, BoxFuture, Judgement, Verdict};
 use crate::challenge::{Challenge, Realm, Scheme};
 use crate::credential::{BearerReader, Credential, Presented, RequestHead};
@@ -43,23 +43,23 @@ impl JwtAuthenticator {
         if token.len() > self.most_token_bytes {
             return Err(AuthError::TokenTooLong);
         }
-        let digest = TokenDigest::of(token);
-        if let Some(known) = self.verified.get(digest, &self.issuers) {
+        let name = self.verified.name(token);
+        if let Some(known) = self.verified.get(name, &self.issuers) {
             return Ok(Verdict::Done(Ok(known)));
         }
         let parts = Parts::decode(token)?;
         let unverified = UnverifiedToken::read(&parts)?;
         match self.issuers.find(unverified.issuer()?) {
-            Found::Here(issuer) => self.fresh(digest, token, &issuer).start(unverified),
-            Found::Wait(looking) => Ok(self.judge_after(looking, digest, token.to_owned())),
+            Found::Here(issuer) => self.fresh(name, token, &issuer).start(unverified),
+            Found::Wait(looking) => Ok(self.judge_after(looking, name, token.to_owned())),
             Found::Refused(error) => Err(error),
         }
     }
 
-    fn fresh<'t>(&'t self, digest: TokenDigest, token: &'t str, issuer: &'t Issuer) -> Fresh<'t> {
+    fn fresh<'t>(&'t self, name: TokenName, token: &'t str, issuer: &'t Issuer) -> Fresh<'t> {
         Fresh {
             verified: &self.verified,
-            digest,
+            name,
             token,
             issuer,
         }
@@ -68,13 +68,13 @@ impl JwtAuthenticator {
     fn judge_after(
         &self,
         looking: BoxFuture<Result<Issuer, AuthError>>,
-        digest: TokenDigest,
+        name: TokenName,
         token: String,
     ) -> Verdict {
         let this = self.clone();
         Verdict::Pending(Box::pin(async move {
             let issuer = looking.await?;
-            match this.fresh(digest, &token, &issuer).start_anew()? {
+            match this.fresh(name, &token, &issuer).start_anew()? {
                 Verdict::Done(judgement) => judgement,
                 Verdict::Pending(judgement) => judgement.await,
             }
@@ -85,7 +85,7 @@ impl JwtAuthenticator {
 /// A token that is not known yet, on its way through the judge.
 struct Fresh<'t> {
     verified: &'t VerifiedTokens,
-    digest: TokenDigest,
+    name: TokenName,
     token: &'t str,
     issuer: &'t Issuer,
 }
@@ -112,7 +112,7 @@ impl Fresh<'_> {
     fn judge(&self, unverified: UnverifiedToken<'_>, keys: &KeySet) -> Judgement {
         let judged = self.issuer.judge(unverified, keys)?;
         self.verified
-            .remember(self.digest, self.token.len(), self.issuer, keys, &judged);
+            .remember(self.name, self.token.len(), self.issuer, keys, &judged);
         Ok(judged.data)
     }
 
@@ -135,12 +135,12 @@ impl Fresh<'_> {
 
     fn judge_after(&self, loading: BoxFuture<Result<KeySet, AuthError>>) -> Verdict {
         let (verified, token, issuer) = (self.verified.clone(), self.token.to_owned(), self.issuer.clone());
-        let digest = self.digest;
+        let name = self.name;
         Verdict::Pending(Box::pin(async move {
             let keys = loading.await?;
             Fresh {
                 verified: &verified,
-                digest,
+                name,
                 token: &token,
                 issuer: &issuer,
             }

@@ -25,15 +25,10 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("jsonwebtoken::", &["jwks/jwk.rs"]),
     ("aws_lc_rs::", &["jwks/verifying_key.rs", "testing/"]),
     ("reqwest::", &["jwks/fetch.rs"]),
-    ("sha2::", &["api_key/digest.rs", "jwt/verified_tokens.rs"]),
-    (
-        "moka::",
-        &[
-            "jwt/verified_tokens.rs",
-            "jwt/resolved.rs",
-            "store/cached/entries.rs",
-        ],
-    ),
+    ("sha2::", &["api_key/digest.rs"]),
+    ("quick_cache::", &["jwt/verified_tokens.rs"]),
+    ("siphasher::", &["jwt/verified_tokens.rs"]),
+    ("moka::", &["jwt/resolved.rs", "store/cached/entries.rs"]),
     (
         "papaya::",
         &[
