@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::format::push_base62;
@@ -72,16 +73,42 @@ pub(super) trait Steps: KeyRegistry {
             if let Some(to) = old.rotated_to() {
                 return Err(RegistryError::AlreadyRotated { to: to.to_owned() });
             }
-            let Some(id) = old.rotated_from().filter(|_| !grace.is_zero()) else {
+            if grace.is_zero() {
                 return Ok(());
-            };
-            // It can end between here and the commit, and never come back: a record that was rotated lives no longer.
-            match self.get(id).await.map_err(RegistryError::Store)? {
-                Some(before) if before.is_live(now) => Err(RegistryError::TwoLive {
-                    predecessor: id.to_owned(),
-                }),
-                _ => Ok(()),
             }
+            match self.living_predecessor(old, now).await? {
+                Some(predecessor) => Err(RegistryError::TwoLive { predecessor }),
+                None => Ok(()),
+            }
+        }
+    }
+
+    /// The id of an older key of the chain that is still in its grace. Those before a key that was given a grace had ended
+    /// when that key was rotated, so that mostly one record is read. What lives here can end before the commit, and never
+    /// comes back: a record that was rotated lives no longer than it was told then.
+    fn living_predecessor(
+        &self,
+        of: &ApiKeyRecord,
+        now: SystemTime,
+    ) -> impl Future<Output = Result<Option<String>, RegistryError<Self::Error>>> + Send {
+        async move {
+            let (mut key, mut seen) = (of.clone(), HashSet::new());
+            // Records that were written by hand may name each other in a circle.
+            while let Some(id) = key.rotated_from().filter(|id| !seen.contains(*id)) {
+                let Some(before) = self.get(id).await.map_err(RegistryError::Store)? else {
+                    break;
+                };
+                if before.is_live(now) {
+                    return Ok(Some(id.to_owned()));
+                }
+                let rotated_at = key.created_at();
+                if rotated_at.zip(before.expires_at()).is_some_and(|(at, end)| end > at) {
+                    break;
+                }
+                seen.insert(id.to_owned());
+                key = before;
+            }
+            Ok(None)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tower_resource_server::testing::TestClock;
 use tower_resource_server::{
-    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyRegistry, MemoryKeyStore, NewKey, RegistryError,
+    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyQuery, KeyRegistry, MemoryKeyStore, NewKey, RegistryError,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -207,5 +207,68 @@ async fn ids_are_in_the_order_of_their_making_and_words_of_their_own() {
             digits.len() == 19 && digits.bytes().all(|digit| digit.is_ascii_alphanumeric()),
             "{id}"
         );
+    }
+}
+
+/// How many keys of this owner are live.
+async fn live(keys: &MemoryKeyStore, now: SystemTime) -> usize {
+    let query = KeyQuery::default().owner("robot").live_at(now);
+    keys.list_all(query).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_a_chain_no_third_key_of_it_lives() {
+    let clock = clock();
+    let mut random = fastrand::Rng::with_seed(5);
+    let (mut most, mut refused) = (0, 0);
+    for _ in 0..200 {
+        let keys = MemoryKeyStore::new().clock(clock.clone());
+        let wish = NewKey::of("robot");
+        let wish = if random.bool() {
+            wish.expires_in(9 * HOUR)
+        } else {
+            wish
+        };
+        let mut chain = vec![
+            keys.mint(&format(), wish)
+                .await
+                .unwrap()
+                .record()
+                .id()
+                .to_owned(),
+        ];
+        for _ in 0..30 {
+            let id = chain[random.usize(chain.len().saturating_sub(3)..chain.len())].clone();
+            match random.u8(0..8) {
+                0..=4 => match keys.rotate(&id, &format(), random.u32(0..4) * HOUR).await {
+                    Ok(next) => chain.push(next.record().id().to_owned()),
+                    Err(_) => refused += 1,
+                },
+                5 => drop(keys.expire(&id, clock.now() + random.u32(0..6) * HOUR).await),
+                6 if random.u8(0..4) == 0 => drop(keys.revoke(&id).await),
+                _ => clock.advance(random.u32(0..90) * HOUR / 60),
+            }
+            let live = live(&keys, clock.now()).await;
+            assert!(live <= 2, "{chain:?}");
+            most = most.max(live);
+        }
+    }
+    assert!(most == 2 && refused > 100, "the chains were put to the test");
+}
+
+#[tokio::test]
+async fn records_that_name_each_other_in_a_circle_end_the_search_for_predecessors() {
+    let clock = clock();
+    let keys = MemoryKeyStore::new().clock(clock.clone());
+    for (id, from) in [("one", "two"), ("two", "one"), ("three", "two"), ("four", "gone")] {
+        let told = ApiKeyRecord::builder(id, "robot", KeyDigest::of(id)).rotated_from(from);
+        keys.insert(if id == "one" || id == "two" {
+            told.revoked().build()
+        } else {
+            told.build()
+        });
+    }
+    for id in ["three", "four"] {
+        keys.rotate(id, &format(), HOUR).await.unwrap();
     }
 }
