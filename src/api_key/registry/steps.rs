@@ -52,7 +52,7 @@ pub(super) trait Steps: KeyRegistry {
                 match self.commit(&change).await.map_err(RegistryError::Store)? {
                     Committed::Done => {
                         let stored = change.replace.unwrap_or(old);
-                        let revision = stored.revision() + 1;
+                        let revision = stored.revision().saturating_add(1);
                         return Ok(stored.to_builder().revision(revision).build());
                     }
                     Committed::Conflict | Committed::Taken => {}
@@ -139,10 +139,9 @@ pub(super) fn successor<E>(
     next.scopes = told.scopes;
     next.plan = told.plan;
     next.metadata = told.metadata;
-    next.expires_at = match life_of(old, now) {
-        Some(life) => Some(storable_as("expires", now.checked_add(life))?),
-        None => None,
-    };
+    // A key that was made to live until the end of all dates has a successor that ends there too.
+    let lives_as_long = life_of(old, now).and_then(|life| storable(now.checked_add(life)).ok());
+    next.expires_at = lives_as_long.or(old.expires_at());
     let next = next
         .start(key.start())
         .created_at(now)

@@ -272,3 +272,27 @@ async fn records_that_name_each_other_in_a_circle_end_the_search_for_predecessor
         keys.rotate(id, &format(), HOUR).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_key_that_lives_until_the_end_of_all_dates_can_be_rotated() {
+    let clock = clock();
+    let keys = MemoryKeyStore::new().clock(clock.clone());
+    let end = year_10_000() - HOUR;
+    let key = keys
+        .mint(&format(), NewKey::of("robot").expires_at(end))
+        .await
+        .unwrap();
+    clock.advance(2 * HOUR);
+    let next = keys.rotate(key.record().id(), &format(), HOUR).await.unwrap();
+    assert_eq!(next.record().expires_at(), Some(end));
+}
+
+#[tokio::test]
+async fn a_record_of_the_last_revision_is_changed_without_a_panic() {
+    let keys = MemoryKeyStore::new();
+    let last = ApiKeyRecord::builder("key_1", "robot", KeyDigest::of("one")).revision(u64::MAX);
+    keys.insert(last.build());
+    let revoked = keys.revoke("key_1").await.unwrap();
+    assert_eq!((revoked.is_revoked(), revoked.revision()), (true, u64::MAX));
+    assert_eq!(keys.get("key_1").await.unwrap().unwrap(), revoked);
+}
