@@ -102,7 +102,10 @@ pub(super) trait Steps: KeyRegistry {
                     return Ok(Some(id.to_owned()));
                 }
                 let rotated_at = key.created_at();
-                if rotated_at.zip(before.expires_at()).is_some_and(|(at, end)| end > at) {
+                if rotated_at
+                    .zip(before.expires_at())
+                    .is_some_and(|(at, end)| end > at)
+                {
                     break;
                 }
                 seen.insert(id.to_owned());

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tower_resource_server::testing::TestClock;
 use tower_resource_server::{
-    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyQuery, KeyRegistry, MemoryKeyStore, NewKey, RegistryError,
+    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyQuery, KeyRegistry, MemoryKeyStore, NewKey,
+    RegistryError,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -229,14 +230,7 @@ async fn whatever_is_done_to_a_chain_no_third_key_of_it_lives() {
         } else {
             wish
         };
-        let mut chain = vec![
-            keys.mint(&format(), wish)
-                .await
-                .unwrap()
-                .record()
-                .id()
-                .to_owned(),
-        ];
+        let mut chain = vec![keys.mint(&format(), wish).await.unwrap().record().id().to_owned()];
         for _ in 0..30 {
             let id = chain[random.usize(chain.len().saturating_sub(3)..chain.len())].clone();
             match random.u8(0..8) {
