@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tower_resource_server::testing::TestClock;
 use tower_resource_server::{
-    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyQuery, KeyRegistry, MemoryKeyStore, NewKey,
+    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyQuery, KeyRegistry, KeyUses, MemoryKeyStore, NewKey,
     RegistryError,
 };
 
@@ -289,4 +289,71 @@ async fn a_record_of_the_last_revision_is_changed_without_a_panic() {
     let revoked = keys.revoke("key_1").await.unwrap();
     assert_eq!((revoked.is_revoked(), revoked.revision()), (true, u64::MAX));
     assert_eq!(keys.get("key_1").await.unwrap().unwrap(), revoked);
+}
+
+#[test]
+fn each_question_of_a_query_has_its_bounds() {
+    let now = clock().now();
+    let tick = Duration::from_millis(1);
+    let told = || ApiKeyRecord::builder("key_2", "robot", KeyDigest::of("one"));
+    let all = KeyQuery::default;
+    for (query, record, matches) in [
+        (all(), told(), true),
+        (all().owner("robot"), told(), true),
+        (all().owner("Robot"), told(), false),
+        (all().live_at(now), told(), true),
+        (all().live_at(now), told().expires_at(now), false),
+        (all().live_at(now), told().expires_at(now + tick), true),
+        (all().live_at(now), told().revoked_at(now + tick), false),
+        (all().live_at(now), told().not_before(now + tick), true),
+        (all().created_before(now), told(), true),
+        (all().created_before(now), told().created_at(now), false),
+        (all().created_before(now), told().created_at(now - tick), true),
+        (all().unused_since(now), told(), true),
+        (all().unused_since(now), told().created_at(now), false),
+        (all().unused_since(now), told().created_at(now - tick), true),
+        (all().unused_since(now), told().last_used_at(now), false),
+        (all().unused_since(now), told().last_used_at(now - tick), true),
+        (
+            all().unused_since(now),
+            told().created_at(now).last_used_at(now - tick),
+            false,
+        ),
+        (all().never_expires(), told(), true),
+        (all().never_expires(), told().expires_at(now), false),
+        (all().after("key_1"), told(), true),
+        (all().after("key_2"), told(), false),
+        (all().after("key_3"), told(), false),
+        (all().limit(0), told(), true),
+    ] {
+        let record = record.build();
+        assert_eq!(query.matches(&record), matches, "{query:?} {record:?}");
+    }
+}
+
+#[test]
+fn a_change_keeps_what_is_not_its_own_and_uses_only_grow() {
+    let now = clock().now();
+    let stored = ApiKeyRecord::builder("key_1", "robot", KeyDigest::of("one"))
+        .uses(u64::MAX - 1)
+        .last_used_at(now)
+        .revision(7)
+        .build();
+    let new = ApiKeyRecord::builder("key_2", "other", KeyDigest::of("two"))
+        .last_used_at(now + HOUR)
+        .uses(3)
+        .build();
+    let replaced = stored.replaced_by(&new);
+    assert_eq!((replaced.id(), replaced.owner()), ("key_1", "other"));
+    assert_eq!(replaced.digest(), stored.digest());
+    assert_eq!((replaced.uses(), replaced.revision()), (u64::MAX - 1, 8));
+    assert_eq!(replaced.last_used_at(), Some(now));
+
+    let used = |uses, at| stored.with_uses(&KeyUses::new("key_1", uses, at));
+    assert_eq!(used(9, now).uses(), u64::MAX, "a count does not start again");
+    assert_eq!(used(1, now).revision(), 7);
+    assert_eq!(used(1, now - HOUR).last_used_at(), Some(now));
+    assert_eq!(used(1, now + HOUR).last_used_at(), Some(now + HOUR));
+    let first = new.with_uses(&KeyUses::new("key_2", 1, now + 2 * HOUR));
+    assert_eq!((first.uses(), first.last_used_at()), (4, Some(now + 2 * HOUR)));
 }
