@@ -118,7 +118,11 @@ async fn the_successor_of_a_key_that_does_not_tell_its_age_lives_as_long_as_that
     let clock = clock();
     let keys = MemoryKeyStore::new().clock(clock.clone());
     let now = clock.now();
-    for (id, created) in [("unknown", None), ("later than its end", Some(now + 9 * HOUR))] {
+    for (id, created) in [
+        ("unknown", None),
+        ("at its end", Some(now + 5 * HOUR)),
+        ("later than its end", Some(now + 9 * HOUR)),
+    ] {
         let told = ApiKeyRecord::builder(id, "robot", KeyDigest::of(id)).expires_at(now + 5 * HOUR);
         keys.insert(created.map_or(told.clone(), |at| told.created_at(at)).build());
         let next = keys.rotate(id, &format(), HOUR).await.unwrap();
