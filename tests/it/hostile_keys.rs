@@ -66,7 +66,7 @@ async fn only_the_key_is_let_in(values: impl Fn(&IssuedKey) -> Vec<String>) {
 async fn what_the_table_of_keys_holds_opens_nothing() {
     only_the_key_is_let_in(|issued| {
         let (record, digest) = (issued.record(), issued.record().digest().as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.map(|byte| format!("{byte:02x}")).concat();
         vec![
             format!("\\x{hex}"),
             format!("sk_live_{hex}"),
