@@ -70,6 +70,7 @@ async fn main() -> ExitCode {
     let (command, as_json) = match arguments() {
         Ok(read) => read,
         Err(mistake) => {
+            let mistake = in_one_line(&mistake);
             eprintln!("api_keys: {mistake}; api_keys --help shows what there is");
             return ExitCode::from(2);
         }
@@ -83,11 +84,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// An error and its causes, in one line whatever they contain.
+/// An error and its causes, in one line whatever they contain, and with nothing that a terminal would obey.
 fn in_one_line(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
-    let texts: Vec<_> = causes.map(|error| error.to_string().replace('\n', " ")).collect();
-    texts.join(": ")
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.join(": ").replace(char::is_control, " ")
 }
 
 async fn run(command: Command, as_json: bool) -> Result<(), Box<dyn Error>> {
@@ -123,7 +124,8 @@ async fn run(command: Command, as_json: bool) -> Result<(), Box<dyn Error>> {
 
 /// The keys, and their table if it is not there yet.
 async fn open() -> Result<SqlKeyStore, Box<dyn Error>> {
-    let keys = if let Ok(url) = env::var("DATABASE_URL") {
+    let keys = if let Some(url) = env::var_os("DATABASE_URL") {
+        let url = url.into_string().map_err(|_| "DATABASE_URL is not text")?; // which may hold a password
         let pool = PgPoolOptions::new().acquire_timeout(Duration::from_secs(3));
         SqlKeyStore::postgres(pool.connect_lazy(&url)?)
     } else {
@@ -161,7 +163,8 @@ async fn serve(keys: SqlKeyStore, port: u16, environment: &str) -> Result<(), Bo
         .route("/keys/{id}", delete(withdraw).layer(ScopeLayer::all([REVOKE])))
         .with_state(keys)
         .layer(layer);
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let socket = socket.map_err(|error| format!("port {port}: {error}"))?;
     let url = format!("http://{}", socket.local_addr()?);
     println!("listening on {url}");
     println!("curl -si -H \"X-API-Key: $API_KEY\" {url}/me");
@@ -182,10 +185,12 @@ async fn withdraw(
     match keys.revoke(&id).await {
         Ok(record) => (StatusCode::OK, format!("{} is revoked\n", record.id())),
         Err(RegistryError::Unknown) => (StatusCode::NOT_FOUND, "no key has this id\n".to_owned()),
-        Err(error) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("{}\n", in_one_line(&error)),
-        ),
+        Err(error) => {
+            // What the database says is for who runs it, and not for who calls.
+            eprintln!("api_keys: {}", in_one_line(&error));
+            let answer = "the key was perhaps not revoked: try again\n";
+            (StatusCode::SERVICE_UNAVAILABLE, answer.to_owned())
+        }
     }
 }
 

@@ -184,6 +184,7 @@ impl Shared {
                 break;
             }
             self.registry.write(Arc::clone(&unwritten.uses)).await?;
+            self.counts.forget(&unwritten.uses);
             unwritten.uses = Arc::default();
         }
         Ok(())
