@@ -321,8 +321,8 @@ impl<S: KeyStore> Cache<S> {
         };
         telemetry::key_loaded(outcome);
         match answer {
-            Ok(found) => {
-                if self.put(ticket, found.as_ref()).is_some() {
+            Ok(_) | Err(CachedKeyStoreError::Unreadable(_)) => {
+                if self.put(ticket, answer).is_some() {
                     telemetry::key_store_answers();
                 }
             }
@@ -334,14 +334,18 @@ impl<S: KeyStore> Cache<S> {
     }
 
     /// Gives why the store had failed before, if it had. An error of the store's is never dropped under the lock.
-    fn put(&self, ticket: &Ticket, found: Option<&ApiKeyRecord>) -> Option<CachedKeyStoreError> {
+    fn put(&self, ticket: &Ticket, answer: &Answer) -> Option<CachedKeyStoreError> {
         let (now, date) = (self.now(), self.date());
         let mut state = self.state();
-        if found.is_none() {
+        if matches!(answer, Ok(None)) {
             state.guesses.missed(now);
         }
         if state.takes_off(ticket) {
-            self.entries.put(ticket.key, found.cloned(), ticket.read);
+            match answer {
+                Ok(found) => self.entries.put(ticket.key, found.clone(), ticket.read),
+                // The store has something else now, and nobody knows what.
+                Err(_) => self.entries.forget(&ticket.key),
+            }
         }
         let failed = state.health.answered(date);
         self.store_fails.store(false, Ordering::Release);

@@ -216,6 +216,10 @@ impl KeyStore for SqlKeyStore {
             Pool::Postgres(pool) => news::follow(pool, self.patience, listener).await,
         }
     }
+
+    fn is_about_one_key(error: &SqlKeyStoreError) -> bool {
+        matches!(error, SqlKeyStoreError::Unreadable { .. })
+    }
 }
 
 impl KeyRegistry for SqlKeyStore {
