@@ -100,6 +100,13 @@ async fn a_stricter_default_isolation_changes_nothing() {
         changed.unwrap();
     }
     assert_eq!(store.get("hot").await.unwrap().unwrap().revision(), 20);
+    assert!(
+        store
+            .find(record("hot").build().digest())
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
