@@ -10,6 +10,7 @@
     reason = "a test that cannot go on stops where it stands, and may tell what it measured"
 )]
 
+mod news_line;
 mod postgres;
 mod server;
 mod support;

@@ -68,11 +68,16 @@ impl Desk {
     }
 
     pub(crate) async fn serve(&self) -> Served {
-        let mut process = self
-            .command(&["serve", "--port", "0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        self.serve_on(self.database.as_deref()).await
+    }
+
+    /// The same, with another address of the database.
+    pub(crate) async fn serve_on(&self, database: Option<&str>) -> Served {
+        let mut command = self.command(&["serve", "--port", "0"]);
+        if let Some(url) = database {
+            command.env("DATABASE_URL", url);
+        }
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = timeout(PATIENCE, lines.next_line())
             .await
