@@ -155,6 +155,25 @@ async fn a_known_key_whose_row_cannot_be_read_any_more_is_let_in_no_longer_than_
     }
 }
 
+/// It may have lasted a moment, and the key may have been revoked since.
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_long_ago_lets_nobody_in() {
+    let world = World::new(Store::new());
+    world.warm().await;
+    world.clock.advance(FRESH);
+    world.store.then(Next::Fail);
+    assert_eq!(world.find("new").await, "failed");
+    world.store.then(Next::Answer);
+    world.store.revoke(KEY);
+    world.clock.advance(just_under(FRESH));
+    let gate = world.store.hold();
+    assert_eq!(world.now(KEY), Some("found"), "the store is taken to be down");
+    world.clock.advance(INSTANT);
+    assert_eq!(world.now(KEY), None);
+    gate.open();
+    assert_eq!(world.find(KEY).await, "revoked");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failure_that_ends_with_the_next_answer() {
     let world = World::new(Store::new());
