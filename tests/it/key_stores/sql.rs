@@ -46,7 +46,12 @@ impl Drop for Folder {
 
 impl Database {
     async fn sqlite() -> Self {
+        Self::sqlite_with(SqliteJournalMode::Wal).await
+    }
+
+    async fn sqlite_with(journal: SqliteJournalMode) -> Self {
         let (options, folder) = sqlite_file();
+        let options = options.journal_mode(journal);
         let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
         Self::Sqlite(pool, folder)
     }
