@@ -64,6 +64,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// not lead to a replica that lags behind.
 ///
 /// A service that only reads needs `SELECT` on the table; one that administers, `INSERT` and `UPDATE` besides.
+/// `synchronous_commit` stays at its default, `on`: with `off`, a revocation could be lost in a crash.
 ///
 /// TLS to the server is chosen by features of sqlx, in your own manifest:
 /// `sqlx = { version = "0.9", features = ["tls-rustls"] }`.
