@@ -176,6 +176,23 @@ async fn a_file_that_another_program_keeps_is_an_error_when_the_deadline_passes(
     finds(&store).await;
 }
 
+/// A connection has answered and is on its way back to the pool, which asks it for a sign of life.
+#[tokio::test]
+async fn a_connection_that_leads_nowhere_while_it_is_given_back_is_given_up() {
+    let Some((server, pool)) = started().await else {
+        return;
+    };
+    let line = Line::to(pool.connect_options().get_port()).await;
+    let through: PgConnectOptions = (*pool.connect_options()).clone().port(line.port);
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(LONG);
+    let pool = pool.connect_with(through).await.unwrap();
+    let store = SqlKeyStore::postgres(pool);
+    finds(&store).await;
+    line.swallow();
+    finds(&store).await;
+    drop(server);
+}
+
 /// As it is without a write-ahead log: who writes shuts out all others for a moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_up_waits_for_another_program_that_writes_even_if_the_pool_does_not() {
