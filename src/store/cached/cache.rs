@@ -28,8 +28,8 @@ pub(super) struct Cache<S> {
     entries: Entries,
     /// How often the news began to be heard, and in the lowest bit whether they are. Written under the lock.
     news: AtomicU64,
-    /// Whether the store is taken to be down. Written under the lock.
-    store_fails: AtomicBool,
+    /// Until when the store is taken to be down, in nanoseconds of our clock. Written under the lock.
+    store_fails_until: AtomicU64,
     /// Whether there is a task that follows the news, or need not be one.
     pub(super) follows: AtomicBool,
     state: Mutex<State>,
@@ -79,7 +79,7 @@ impl<S: KeyStore> Cache<S> {
             store,
             entries: Entries::new(&settings),
             news: AtomicU64::new(0),
-            store_fails: AtomicBool::new(false),
+            store_fails_until: AtomicU64::new(0),
             follows: AtomicBool::new(false),
             state: Mutex::new(State {
                 loads: HashMap::new(),
@@ -160,6 +160,8 @@ impl<S: KeyStore> Cache<S> {
         state.loads.clear();
         let epoch = self.epoch().wrapping_add(1);
         self.news.store(epoch << 1 | 1, Ordering::Release);
+        // It can be reached again, so what was read before is not used before it is asked.
+        self.fails_until(Duration::ZERO);
     }
 
     pub(super) fn hears_nothing(&self, _: &mut State) {
@@ -179,8 +181,14 @@ impl<S: KeyStore> Cache<S> {
         }
     }
 
+    /// A request that is answered from memory because the store fails has it asked again, so a failure that goes on is heard
+    /// of as long as there are requests. One that was long ago says nothing about now.
+    fn fails_until(&self, time: Duration) {
+        self.store_fails_until.store(nanos(time), Ordering::Release);
+    }
+
     fn usable(&self, read: Read, now: Duration) -> Usable {
-        let fails = self.store_fails.load(Ordering::Acquire);
+        let fails = nanos(now) < self.store_fails_until.load(Ordering::Acquire);
         let age = now.saturating_sub(read.at);
         self.settings.rules.of_known(age, self.heard_since(read), fails)
     }
@@ -321,8 +329,8 @@ impl<S: KeyStore> Cache<S> {
         };
         telemetry::key_loaded(outcome);
         match answer {
-            Ok(found) => {
-                if self.put(ticket, found.as_ref()).is_some() {
+            Ok(_) | Err(CachedKeyStoreError::Unreadable(_)) => {
+                if self.put(ticket, answer).is_some() {
                     telemetry::key_store_answers();
                 }
             }
@@ -334,17 +342,21 @@ impl<S: KeyStore> Cache<S> {
     }
 
     /// Gives why the store had failed before, if it had. An error of the store's is never dropped under the lock.
-    fn put(&self, ticket: &Ticket, found: Option<&ApiKeyRecord>) -> Option<CachedKeyStoreError> {
+    fn put(&self, ticket: &Ticket, answer: &Answer) -> Option<CachedKeyStoreError> {
         let (now, date) = (self.now(), self.date());
         let mut state = self.state();
-        if found.is_none() {
+        if matches!(answer, Ok(None)) {
             state.guesses.missed(now);
         }
         if state.takes_off(ticket) {
-            self.entries.put(ticket.key, found.cloned(), ticket.read);
+            match answer {
+                Ok(found) => self.entries.put(ticket.key, found.clone(), ticket.read),
+                // The store has something else now, and nobody knows what.
+                Err(_) => self.entries.forget(&ticket.key),
+            }
         }
         let failed = state.health.answered(date);
-        self.store_fails.store(false, Ordering::Release);
+        self.fails_until(Duration::ZERO);
         failed
     }
 
@@ -353,8 +365,7 @@ impl<S: KeyStore> Cache<S> {
         let time = (self.now(), self.date());
         let mut state = self.state();
         let forgotten = state.health.failed(ticket.answers_before, error.clone(), time);
-        self.store_fails
-            .store(state.health.is_failing(), Ordering::Release);
+        self.fails_until(state.health.fails_until(self.settings.rules.fresh));
         drop(state);
         if forgotten.is_none() {
             telemetry::key_store_failed(error);
@@ -365,6 +376,10 @@ impl<S: KeyStore> Cache<S> {
     pub(super) fn abandon(&self, ticket: &Ticket) {
         self.state().takes_off(ticket);
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl State {

@@ -23,8 +23,10 @@ use crate::clock::{Clock, SystemClock};
 ///   revoked on another node may go on working.
 /// - If the store fails, or does not answer within the [`deadline`](Self::deadline), entries are used for the **stale** time
 ///   of another 10 min. From the first failure on, the store is asked once a second until it answers, and meanwhile known
-///   keys are answered at once, and others with an error: 503, never 401. A failure of a load during which others were
-///   answered is not held against the store.
+///   keys are answered at once, and others with an error: 503, never 401. If nobody asked for as long as an entry is fresh,
+///   the next request waits for the store again. A failure of a load during which others were
+///   answered is not held against the store, nor is one that is about [one key](KeyStore::is_about_one_key): that key is
+///   answered with an error and not from memory, since what cannot be read may say that it was revoked.
 /// - "There is no such key" is remembered for 5 s, for up to 10,000 digests, in a place of its own: junk does not displace a
 ///   known key.
 /// - A key is looked up once for all who wait for it, by a task that no cancelled request stops. Of unknown keys,
@@ -182,6 +184,10 @@ impl<S: KeyStore> KeyStore for CachedKeyStore<S> {
 
     fn find_now(&self, key: &KeyDigest) -> Option<Result<Option<ApiKeyRecord>, CachedKeyStoreError>> {
         self.cache.find_now(key)
+    }
+
+    fn is_about_one_key(error: &CachedKeyStoreError) -> bool {
+        matches!(error, CachedKeyStoreError::Unreadable(_))
     }
 }
 

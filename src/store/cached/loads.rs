@@ -107,7 +107,10 @@ pub(super) async fn run<S: KeyStore>(
             return load.found_no_room();
         };
         let key = load.ticket.key;
-        let mut asked = pin!(caught(async { store.find(&key).await }));
+        let mut asked = pin!(caught(async {
+            let found = store.find(&key).await;
+            found.map_err(CachedKeyStoreError::of_find::<S>)
+        }));
         let mut answer = timeout(deadline, asked.as_mut()).await;
         if answer.is_err() {
             load.is_late();

@@ -116,6 +116,64 @@ async fn a_failure_while_others_are_answered_is_not_held_against_the_store() {
     assert_eq!(world.find("new").await, "unknown");
 }
 
+/// However often it is asked for, and though nobody else asks meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_cannot_be_read_says_nothing_about_the_store() {
+    let world = World::new(Store::new());
+    world.warm().await;
+    for _ in 0..10 {
+        world.store.then(Next::Spoilt);
+        assert_eq!(world.find("odd").await, "unreadable");
+        assert!(matches!(world.cache.status().store, StoreState::Answering { .. }));
+        world.store.then(Next::Answer);
+        assert_eq!(world.find("new").await, "unknown");
+        world.store.revoke(KEY);
+        world.clock.advance(FRESH);
+        assert_eq!(world.find(KEY).await, "revoked", "it is not taken from memory");
+    }
+}
+
+/// Nobody knows whether it was revoked; and the store does not fail.
+#[tokio::test(start_paused = true)]
+async fn a_known_key_whose_row_cannot_be_read_any_more_is_let_in_no_longer_than_a_revoked_one() {
+    for store in [Store::new(), Store::telling()] {
+        let world = World::new(store);
+        world.warm().await;
+        world.store.then(Next::Spoilt);
+        world.clock.advance(FRESH * 4 / 5);
+        assert_eq!(world.now(KEY), Some("found"));
+        settle().await;
+        assert_eq!(world.now(KEY), None, "what was asked in the background counts");
+        assert_eq!(world.find(KEY).await, "unreadable");
+        world.store.then(Next::Answer);
+        assert_eq!(world.find(KEY).await, "found", "as soon as it was put right");
+        if world.store.following() == 0 {
+            world.store.then(Next::Spoilt);
+            world.clock.advance(FRESH);
+            assert_eq!(world.find(KEY).await, "unreadable");
+        }
+    }
+}
+
+/// It may have lasted a moment, and the key may have been revoked since.
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_long_ago_lets_nobody_in() {
+    let world = World::new(Store::new());
+    world.warm().await;
+    world.clock.advance(FRESH);
+    world.store.then(Next::Fail);
+    assert_eq!(world.find("new").await, "failed");
+    world.store.then(Next::Answer);
+    world.store.revoke(KEY);
+    world.clock.advance(just_under(FRESH));
+    let gate = world.store.hold();
+    assert_eq!(world.now(KEY), Some("found"), "the store is taken to be down");
+    world.clock.advance(INSTANT);
+    assert_eq!(world.now(KEY), None);
+    gate.open();
+    assert_eq!(world.find(KEY).await, "revoked");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failure_that_ends_with_the_next_answer() {
     let world = World::new(Store::new());
