@@ -35,6 +35,8 @@ pub(super) struct Cache<S> {
     state: Mutex<State>,
     /// For keys that may be anybody's.
     room: Arc<Semaphore>,
+    /// For those among them that wait for room, and those that have it.
+    line: Arc<Semaphore>,
     /// For keys that were known before: junk must not keep those out.
     room_for_known: Arc<Semaphore>,
     /// Goes with this value, and the tasks with it.
@@ -90,6 +92,7 @@ impl<S: KeyStore> Cache<S> {
                 attempt: 0,
             }),
             room: room(),
+            line: Arc::new(Semaphore::new(settings.longest_line())),
             room_for_known: room(),
             owner: watch::Sender::new(()),
             settings,
@@ -166,6 +169,11 @@ impl<S: KeyStore> Cache<S> {
 
     pub(super) fn hears_nothing(&self, _: &mut State) {
         self.news.fetch_and(!1, Ordering::AcqRel);
+    }
+
+    pub(super) fn may_guess(&self) -> bool {
+        let now = self.now();
+        self.state().guesses.may_ask(now, self.settings.most_unknown)
     }
 
     fn epoch(&self) -> u64 {
@@ -283,19 +291,24 @@ impl<S: KeyStore> Cache<S> {
     ) -> Result<(UnderWay<S>, Room), CachedKeyStoreError> {
         state.health.may_ask(now)?;
         let room = if was_known {
-            Room::Queue(Arc::clone(&self.room_for_known))
-        } else {
-            if !state.guesses.may_ask(now, self.settings.most_unknown) {
-                return Err(CachedKeyStoreError::Busy);
+            Room {
+                queue: Arc::clone(&self.room_for_known),
+                place: None,
             }
-            let taken = Arc::clone(&self.room).try_acquire_owned();
-            Room::Taken(taken.map_err(|_| CachedKeyStoreError::Busy)?)
+        } else {
+            let may_guess = state.guesses.may_ask(now, self.settings.most_unknown);
+            let place = Arc::clone(&self.line).try_acquire_owned().ok();
+            Room {
+                queue: Arc::clone(&self.room),
+                place: Some(place.filter(|_| may_guess).ok_or(CachedKeyStoreError::Busy)?),
+            }
         };
         state.health.asks(now);
         state.last_load = state.last_load.wrapping_add(1);
         let (tell, answered) = watch::channel(None);
         let ticket = Ticket {
             key: *key,
+            was_known,
             number: state.last_load,
             answers_before: state.health.answers(),
             read: Read {

@@ -292,6 +292,17 @@ async fn people_see_a_key_once_and_tables() {
     let id = rows[1].split_whitespace().next().unwrap();
     assert!(desk.say(&["revoke", id]).await.contains("revoked"));
     assert!(desk.say(&["report"]).await.contains("They never expire (0)"));
+    // Who has seen enough ends the tool, and that is no mistake.
+    let mut listing = desk
+        .command(&["list"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(listing.stdout.take());
+    let ended = timeout(PATIENCE, listing.wait_with_output()).await;
+    let ended = ended.expect("an end in time").unwrap();
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
     assert!(
         desk.say(&["--help"])
             .await

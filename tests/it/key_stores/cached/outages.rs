@@ -272,10 +272,12 @@ async fn no_more_unknown_keys_are_looked_up_at_a_time_than_there_is_room_for() {
     world.warm().await;
     world.clock.advance(FRESH);
     let gate = world.store.hold();
-    let waiting: Vec<_> = (0..4)
+    let waiting: Vec<_> = (0..4 * 16)
         .map(|number| world.spawn(&format!("junk-{number}")))
         .collect();
     world.store.was_asked(5).await;
+    settle().await;
+    assert_eq!(world.store.running(), 4, "the others wait");
     assert_eq!(world.find("one-more").await, "busy");
     // A key that was known is asked for all the same.
     let known = world.spawn(KEY);
@@ -341,12 +343,13 @@ async fn a_flood_of_random_keys_is_bounded_and_touches_no_known_key() {
         };
         let (answers, ()) = futures_util::future::join(junk, honest_ones).await;
         let busy = answers.iter().filter(|answer| **answer == "busy").count();
-        assert_eq!(busy, 1_000 - 64);
+        // Those that were being looked up when two hundred had been found to be nobody's.
+        assert!((800 - 64..=800).contains(&busy), "{busy}");
         settle().await;
         world.clock.advance(SECOND);
     }
     let junk = world.store.loads() - honest.iter().map(|key| world.store.loads_of(key)).sum::<usize>();
-    assert_eq!(junk, WAVES * 64);
+    assert!((WAVES * 200..=WAVES * 264).contains(&junk), "{junk}");
     for key in &honest {
         // Renewed ahead: about every 8 s of the 100 s.
         assert!(world.store.loads_of(key) <= 14, "{}", world.store.loads_of(key));
@@ -414,4 +417,22 @@ async fn keys_that_exist_are_learnt_as_fast_as_they_come() {
     );
     world.clock.advance(SECOND);
     assert_eq!(world.find("late").await, "found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_starts_under_load_refuses_nobody() {
+    let world = World::new(Store::new());
+    for number in 0..1_000 {
+        world.store.put(record(&format!("key-{number}")));
+    }
+    let gate = world.store.hold();
+    let callers: Vec<_> = (0..1_000)
+        .map(|number| world.spawn(&format!("key-{number}")))
+        .collect();
+    settle().await;
+    assert_eq!(world.store.running(), 64);
+    gate.open();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), "found");
+    }
 }
