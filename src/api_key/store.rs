@@ -48,6 +48,16 @@ pub trait KeyStore: Send + Sync + 'static {
         let _ = listener;
         std::future::ready(Ok(()))
     }
+
+    /// Whether an error is about the key that was asked for and says nothing of others: its row cannot be read, say. A cache
+    /// in front of the store takes that for an answer: it does not take the store to be down, and lets go of what it
+    /// remembered of that key, which may have been revoked.
+    ///
+    /// Default: `false`, because most errors are about the whole store.
+    fn is_about_one_key(error: &Self::Error) -> bool {
+        let _ = error;
+        false
+    }
 }
 
 impl<S: KeyStore> KeyStore for Arc<S> {
@@ -66,6 +76,10 @@ impl<S: KeyStore> KeyStore for Arc<S> {
 
     fn follow(&self, listener: &KeyNewsListener) -> impl Future<Output = Result<(), Self::Error>> + Send {
         (**self).follow(listener)
+    }
+
+    fn is_about_one_key(error: &Self::Error) -> bool {
+        S::is_about_one_key(error)
     }
 }
 

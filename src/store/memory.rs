@@ -48,6 +48,7 @@ impl MemoryKeyStore {
     }
 
     /// Adds a record, or replaces the one with the same digest: so a key is revoked, expired or given other scopes.
+    /// Give each record an id of its own: by an id that two have, only the last one is listed, changed and revoked.
     pub fn insert(&self, record: ApiKeyRecord) {
         self.put(&mut self.ids(), record);
     }

@@ -116,6 +116,51 @@ fn a_checksum_sees_every_changed_letter_and_every_two_that_changed_places() {
     }
 }
 
+/// A value with the checksum that a minted key would have: CRC-32 of IEEE 802.3 in six digits of base 62.
+fn with_checksum(value: &str) -> String {
+    let step = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1));
+    let bytes = value.bytes();
+    let mut rest = !bytes.fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(byte), step));
+    let letters: Vec<char> = ('0'..='9').chain('A'..='Z').chain('a'..='z').collect();
+    let mut digits = Vec::new();
+    for _ in 0..6 {
+        digits.push(letters[rest as usize % 62]);
+        rest /= 62;
+    }
+    value.chars().chain(digits.into_iter().rev()).collect()
+}
+
+#[test]
+fn a_good_checksum_does_not_make_up_for_another_form() {
+    let live = form("sk", "live");
+    let of = |digits: &str| with_checksum(&format!("sk_live_{digits}"));
+    assert!(live.is_well_formed(&of(&"a".repeat(43))));
+    for digits in [
+        "a".repeat(42),
+        "a".repeat(44),
+        String::new(),
+        format!("{}-", "a".repeat(42)),
+        format!("{}_", "a".repeat(42)),
+        format!("_{}", "a".repeat(42)),
+        format!("{}\u{e9}", "a".repeat(41)),
+    ] {
+        assert!(!live.is_well_formed(&of(&digits)), "{digits}");
+    }
+    for (words, well_formed) in [
+        ("sk_live_", true),
+        ("pk_live_", false),
+        ("sk_test_", false),
+        ("SK_live_", false),
+        ("_sk_live_", false),
+        ("sk__", false),
+        ("_live_", false),
+        ("sk_live", false),
+    ] {
+        let key = with_checksum(&format!("{words}{}", "a".repeat(43)));
+        assert_eq!(live.is_well_formed(&key), well_formed, "{key}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_of_another_environment_is_refused_and_nobody_asked() {
     let store = Arc::new(Counted::default());

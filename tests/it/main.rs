@@ -27,6 +27,7 @@ mod drills;
 mod edges;
 mod examples;
 mod grpc;
+mod hostile_keys;
 mod issuers;
 mod jwt;
 mod key_forms;

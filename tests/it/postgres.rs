@@ -76,13 +76,18 @@ impl Postgres {
 
     /// The address of a new, empty database.
     pub(crate) async fn new_database(&self) -> String {
+        self.new_database_with("").await.unwrap()
+    }
+
+    /// The same, made with these options of `CREATE DATABASE`.
+    pub(crate) async fn new_database_with(&self, options: &str) -> Result<String, sqlx::Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let pool = PgPool::connect(&self.url()).await.unwrap();
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::query(create).execute(&pool).await.unwrap();
+        let pool = PgPool::connect(&self.url()).await?;
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name} {options}"));
+        let created = sqlx::query(create).execute(&pool).await;
         pool.close().await;
-        self.url_of(&name)
+        created.map(|_| self.url_of(&name))
     }
 
     /// Runs a file as a person would, by `psql`.

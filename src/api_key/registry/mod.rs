@@ -154,8 +154,9 @@ pub trait KeyRegistry: KeyStore {
     /// Makes a successor of a live key, with the same owner, name, scopes, plan, metadata and length of life. It works at
     /// once; the old key works until the grace ends, or its own end if that comes first.
     ///
-    /// A key is rotated once. No more than two keys of a chain live at a time: while a predecessor is in its grace, only
-    /// a rotation without grace is possible, or the predecessor must be revoked first.
+    /// A key is rotated once. No more than two keys of a chain live at a time: while a predecessor, the last or one before
+    /// it, is in its grace, only a rotation without grace is possible, or that predecessor must be revoked first.
+    /// (The nodes' clocks are trusted to agree.)
     fn rotate(
         &self,
         id: &str,

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::format::push_base62;
@@ -51,7 +52,7 @@ pub(super) trait Steps: KeyRegistry {
                 match self.commit(&change).await.map_err(RegistryError::Store)? {
                     Committed::Done => {
                         let stored = change.replace.unwrap_or(old);
-                        let revision = stored.revision() + 1;
+                        let revision = stored.revision().saturating_add(1);
                         return Ok(stored.to_builder().revision(revision).build());
                     }
                     Committed::Conflict | Committed::Taken => {}
@@ -72,16 +73,45 @@ pub(super) trait Steps: KeyRegistry {
             if let Some(to) = old.rotated_to() {
                 return Err(RegistryError::AlreadyRotated { to: to.to_owned() });
             }
-            let Some(id) = old.rotated_from().filter(|_| !grace.is_zero()) else {
+            if grace.is_zero() {
                 return Ok(());
-            };
-            // It can end between here and the commit, and never come back: a record that was rotated lives no longer.
-            match self.get(id).await.map_err(RegistryError::Store)? {
-                Some(before) if before.is_live(now) => Err(RegistryError::TwoLive {
-                    predecessor: id.to_owned(),
-                }),
-                _ => Ok(()),
             }
+            match self.living_predecessor(old, now).await? {
+                Some(predecessor) => Err(RegistryError::TwoLive { predecessor }),
+                None => Ok(()),
+            }
+        }
+    }
+
+    /// The id of an older key of the chain that is still in its grace. Those before a key that was given a grace had ended
+    /// when that key was rotated, so that mostly one record is read. What lives here can end before the commit, and never
+    /// comes back: a record that was rotated lives no longer than it was told then.
+    fn living_predecessor(
+        &self,
+        of: &ApiKeyRecord,
+        now: SystemTime,
+    ) -> impl Future<Output = Result<Option<String>, RegistryError<Self::Error>>> + Send {
+        async move {
+            let (mut key, mut seen) = (of.clone(), HashSet::new());
+            // Records that were written by hand may name each other in a circle.
+            while let Some(id) = key.rotated_from().filter(|id| !seen.contains(*id)) {
+                let Some(before) = self.get(id).await.map_err(RegistryError::Store)? else {
+                    break;
+                };
+                if before.is_live(now) {
+                    return Ok(Some(id.to_owned()));
+                }
+                let rotated_at = key.created_at();
+                if rotated_at
+                    .zip(before.expires_at())
+                    .is_some_and(|(at, end)| end > at)
+                {
+                    break;
+                }
+                seen.insert(id.to_owned());
+                key = before;
+            }
+            Ok(None)
         }
     }
 }
@@ -112,10 +142,9 @@ pub(super) fn successor<E>(
     next.scopes = told.scopes;
     next.plan = told.plan;
     next.metadata = told.metadata;
-    next.expires_at = match life_of(old, now) {
-        Some(life) => Some(storable_as("expires", now.checked_add(life))?),
-        None => None,
-    };
+    // A key that was made to live until the end of all dates has a successor that ends there too.
+    let lives_as_long = life_of(old, now).and_then(|life| storable(now.checked_add(life)).ok());
+    next.expires_at = lives_as_long.or(old.expires_at());
     let next = next
         .start(key.start())
         .created_at(now)

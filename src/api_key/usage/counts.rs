@@ -1,8 +1,8 @@
 //! Uses that were not written down yet, counted without a lock.
 //!
-//! A counter that was not used for a while is closed and taken out of the map. Closing is one atomic step from "no use" to
-//! [`CLOSED`], so a use is counted before it, and then the counter is not closed; or after it, and then whoever counts sees
-//! the mark and takes a new counter. No use falls between.
+//! A counter whose uses were written down is closed and taken out of the map, so that it takes no other key's place. Closing
+//! is one atomic step from "no use" to [`CLOSED`], so a use is counted before it, and then the counter is not closed; or
+//! after it, and then whoever counts sees the mark and takes a new counter. No use falls between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +35,14 @@ impl Counter {
             self.last_used_at.fetch_max(second, Ordering::Relaxed);
         }
         self.uses.fetch_add(uses, Ordering::Release) & CLOSED == 0
+    }
+
+    /// `false` if there are uses that were not taken.
+    fn close(&self) -> bool {
+        let closed = self
+            .uses
+            .compare_exchange(0, CLOSED, Ordering::Acquire, Ordering::Relaxed);
+        closed.is_ok()
     }
 
     fn is_closed(&self) -> bool {
@@ -74,23 +82,30 @@ impl Counts {
             if taken.len() == most {
                 break;
             }
-            let idle = counter
-                .uses
-                .compare_exchange(0, CLOSED, Ordering::Acquire, Ordering::Relaxed);
-            if idle.is_ok() {
-                let _ = counters.remove_if(id, |_, counter| counter.is_closed());
-                continue;
-            }
             let uses = counter.uses.swap(0, Ordering::Acquire);
+            if uses == 0 {
+                continue; // somebody is about to count his first
+            }
             let second = counter.last_used_at.load(Ordering::Relaxed);
             let last_used_at = UNIX_EPOCH.checked_add(Duration::from_secs(second));
             taken.push(KeyUses::new(
                 Arc::clone(id),
-                uses & !CLOSED,
+                uses,
                 last_used_at.unwrap_or(UNIX_EPOCH),
             ));
         }
         taken
+    }
+
+    /// What was taken is written down: who does not use these keys just now makes room. One caller at a time, the one who
+    /// took: until then the places are kept, so that what is given back never comes on top of other keys.
+    pub(super) fn forget(&self, written: &[KeyUses]) {
+        let counters = self.counters.pin();
+        for KeyUses { id, .. } in written {
+            if counters.get(&**id).is_some_and(Counter::close) {
+                let _ = counters.remove_if(&**id, |_, counter| counter.is_closed());
+            }
+        }
     }
 
     /// What could not be written down counts again; it is bounded by what was taken.

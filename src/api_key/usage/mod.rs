@@ -18,6 +18,8 @@ mod counts;
 use counts::Counts;
 
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Below, a task would only turn in circles.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 const MOST_KEYS: usize = 100_000;
 /// A registry that has not answered by then has failed.
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
@@ -106,11 +108,11 @@ impl UsageRecorder {
         }
     }
 
-    /// How often uses are written down. Default: 10 s, because that is exact enough for people, and one statement in 10 s
+    /// How often uses are written down; at most 1,000 times a second. Default: 10 s, because that is exact enough for people, and one statement in 10 s
     /// is no load.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.interval = interval.max(SHORTEST_INTERVAL);
         self
     }
 
@@ -184,6 +186,7 @@ impl Shared {
                 break;
             }
             self.registry.write(Arc::clone(&unwritten.uses)).await?;
+            self.counts.forget(&unwritten.uses);
             unwritten.uses = Arc::default();
         }
         Ok(())

@@ -28,13 +28,15 @@ pub(super) struct Cache<S> {
     entries: Entries,
     /// How often the news began to be heard, and in the lowest bit whether they are. Written under the lock.
     news: AtomicU64,
-    /// Whether the store is taken to be down. Written under the lock.
-    store_fails: AtomicBool,
+    /// Until when the store is taken to be down, in nanoseconds of our clock. Written under the lock.
+    store_fails_until: AtomicU64,
     /// Whether there is a task that follows the news, or need not be one.
     pub(super) follows: AtomicBool,
     state: Mutex<State>,
     /// For keys that may be anybody's.
     room: Arc<Semaphore>,
+    /// For those among them that wait for room, and those that have it.
+    line: Arc<Semaphore>,
     /// For keys that were known before: junk must not keep those out.
     room_for_known: Arc<Semaphore>,
     /// Goes with this value, and the tasks with it.
@@ -79,7 +81,7 @@ impl<S: KeyStore> Cache<S> {
             store,
             entries: Entries::new(&settings),
             news: AtomicU64::new(0),
-            store_fails: AtomicBool::new(false),
+            store_fails_until: AtomicU64::new(0),
             follows: AtomicBool::new(false),
             state: Mutex::new(State {
                 loads: HashMap::new(),
@@ -90,6 +92,7 @@ impl<S: KeyStore> Cache<S> {
                 attempt: 0,
             }),
             room: room(),
+            line: Arc::new(Semaphore::new(settings.longest_line())),
             room_for_known: room(),
             owner: watch::Sender::new(()),
             settings,
@@ -160,10 +163,17 @@ impl<S: KeyStore> Cache<S> {
         state.loads.clear();
         let epoch = self.epoch().wrapping_add(1);
         self.news.store(epoch << 1 | 1, Ordering::Release);
+        // It can be reached again, so what was read before is not used before it is asked.
+        self.fails_until(Duration::ZERO);
     }
 
     pub(super) fn hears_nothing(&self, _: &mut State) {
         self.news.fetch_and(!1, Ordering::AcqRel);
+    }
+
+    pub(super) fn may_guess(&self) -> bool {
+        let now = self.now();
+        self.state().guesses.may_ask(now, self.settings.most_unknown)
     }
 
     fn epoch(&self) -> u64 {
@@ -179,8 +189,14 @@ impl<S: KeyStore> Cache<S> {
         }
     }
 
+    /// A request that is answered from memory because the store fails has it asked again, so a failure that goes on is heard
+    /// of as long as there are requests. One that was long ago says nothing about now.
+    fn fails_until(&self, time: Duration) {
+        self.store_fails_until.store(nanos(time), Ordering::Release);
+    }
+
     fn usable(&self, read: Read, now: Duration) -> Usable {
-        let fails = self.store_fails.load(Ordering::Acquire);
+        let fails = nanos(now) < self.store_fails_until.load(Ordering::Acquire);
         let age = now.saturating_sub(read.at);
         self.settings.rules.of_known(age, self.heard_since(read), fails)
     }
@@ -275,19 +291,24 @@ impl<S: KeyStore> Cache<S> {
     ) -> Result<(UnderWay<S>, Room), CachedKeyStoreError> {
         state.health.may_ask(now)?;
         let room = if was_known {
-            Room::Queue(Arc::clone(&self.room_for_known))
-        } else {
-            if !state.guesses.may_ask(now, self.settings.most_unknown) {
-                return Err(CachedKeyStoreError::Busy);
+            Room {
+                queue: Arc::clone(&self.room_for_known),
+                place: None,
             }
-            let taken = Arc::clone(&self.room).try_acquire_owned();
-            Room::Taken(taken.map_err(|_| CachedKeyStoreError::Busy)?)
+        } else {
+            let may_guess = state.guesses.may_ask(now, self.settings.most_unknown);
+            let place = Arc::clone(&self.line).try_acquire_owned().ok();
+            Room {
+                queue: Arc::clone(&self.room),
+                place: Some(place.filter(|_| may_guess).ok_or(CachedKeyStoreError::Busy)?),
+            }
         };
         state.health.asks(now);
         state.last_load = state.last_load.wrapping_add(1);
         let (tell, answered) = watch::channel(None);
         let ticket = Ticket {
             key: *key,
+            was_known,
             number: state.last_load,
             answers_before: state.health.answers(),
             read: Read {
@@ -321,8 +342,8 @@ impl<S: KeyStore> Cache<S> {
         };
         telemetry::key_loaded(outcome);
         match answer {
-            Ok(found) => {
-                if self.put(ticket, found.as_ref()).is_some() {
+            Ok(_) | Err(CachedKeyStoreError::Unreadable(_)) => {
+                if self.put(ticket, answer).is_some() {
                     telemetry::key_store_answers();
                 }
             }
@@ -334,17 +355,21 @@ impl<S: KeyStore> Cache<S> {
     }
 
     /// Gives why the store had failed before, if it had. An error of the store's is never dropped under the lock.
-    fn put(&self, ticket: &Ticket, found: Option<&ApiKeyRecord>) -> Option<CachedKeyStoreError> {
+    fn put(&self, ticket: &Ticket, answer: &Answer) -> Option<CachedKeyStoreError> {
         let (now, date) = (self.now(), self.date());
         let mut state = self.state();
-        if found.is_none() {
+        if matches!(answer, Ok(None)) {
             state.guesses.missed(now);
         }
         if state.takes_off(ticket) {
-            self.entries.put(ticket.key, found.cloned(), ticket.read);
+            match answer {
+                Ok(found) => self.entries.put(ticket.key, found.clone(), ticket.read),
+                // The store has something else now, and nobody knows what.
+                Err(_) => self.entries.forget(&ticket.key),
+            }
         }
         let failed = state.health.answered(date);
-        self.store_fails.store(false, Ordering::Release);
+        self.fails_until(Duration::ZERO);
         failed
     }
 
@@ -353,8 +378,7 @@ impl<S: KeyStore> Cache<S> {
         let time = (self.now(), self.date());
         let mut state = self.state();
         let forgotten = state.health.failed(ticket.answers_before, error.clone(), time);
-        self.store_fails
-            .store(state.health.is_failing(), Ordering::Release);
+        self.fails_until(state.health.fails_until(self.settings.rules.fresh));
         drop(state);
         if forgotten.is_none() {
             telemetry::key_store_failed(error);
@@ -365,6 +389,10 @@ impl<S: KeyStore> Cache<S> {
     pub(super) fn abandon(&self, ticket: &Ticket) {
         self.state().takes_off(ticket);
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl State {

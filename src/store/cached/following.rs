@@ -119,7 +119,11 @@ impl<S: KeyStore> Following<S> {
                 cache.hear(attempt, news);
             }
         });
-        let ended = caught(async { store.follow(&listener).await }).await;
+        let ended = caught(async {
+            let followed = store.follow(&listener).await;
+            followed.map_err(CachedKeyStoreError::of)
+        })
+        .await;
         let cache = self.cache.upgrade()?;
         match ended {
             Ok(()) => {

@@ -23,13 +23,16 @@ use crate::clock::{Clock, SystemClock};
 ///   revoked on another node may go on working.
 /// - If the store fails, or does not answer within the [`deadline`](Self::deadline), entries are used for the **stale** time
 ///   of another 10 min. From the first failure on, the store is asked once a second until it answers, and meanwhile known
-///   keys are answered at once, and others with an error: 503, never 401. A failure of a load during which others were
-///   answered is not held against the store.
+///   keys are answered at once, and others with an error: 503, never 401. If nobody asked for as long as an entry is fresh,
+///   the next request waits for the store again. A failure of a load during which others were
+///   answered is not held against the store, nor is one that is about [one key](KeyStore::is_about_one_key): that key is
+///   answered with an error and not from memory, since what cannot be read may say that it was revoked.
 /// - "There is no such key" is remembered for 5 s, for up to 10,000 digests, in a place of its own: junk does not displace a
 ///   known key.
 /// - A key is looked up once for all who wait for it, by a task that no cancelled request stops. Of unknown keys,
-///   64 are looked up at a time, and once 200 in a second were nobody's, no more until the second is over; what comes beyond
-///   that is answered with an error at once. Known keys have as much room of their own, and wait for it.
+///   64 are looked up at a time and about a thousand wait, so that a node which has just started can learn its keys; and once
+///   200 in a second were nobody's, no more are looked up until the second is over. What comes beyond that is answered with an
+///   error at once. Known keys have as much room of their own.
 /// - A change that is heard, and one that was committed here, drops what is remembered of that key before anything else
 ///   happens; an answer that the store was giving meanwhile is not remembered. When the news begin to be heard (again),
 ///   everything that was read before is asked for anew, each entry at its next use.
@@ -66,6 +69,13 @@ pub(super) struct Settings {
     pub(super) most_loads: usize,
     pub(super) most_unknown: usize,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Settings {
+    /// How many unknown keys may wait for room, beside those that have it.
+    pub(super) fn longest_line(&self) -> usize {
+        self.most_loads.saturating_mul(16).min(Semaphore::MAX_PERMITS)
+    }
 }
 
 impl Default for Settings {
@@ -141,8 +151,9 @@ impl<S: KeyStore> CachedKeyStore<S> {
         self.set(|settings| settings.rules.deadline = time)
     }
 
-    /// How many unknown keys are looked up at a time; and how many known ones, for which there is as much room again. One
-    /// at least. Default: 64, because more would let junk take every connection to a database.
+    /// How many unknown keys are looked up at a time; and how many known ones, for which there is as much room again. Others
+    /// wait, for the deadline at most; of unknown keys no more than 16 times as many, and what comes beyond is answered with an
+    /// error. One at least. Default: 64, because more would let junk take every connection to a database.
     #[must_use]
     pub fn most_loads(self, number: usize) -> Self {
         self.set(|settings| settings.most_loads = number.clamp(1, Semaphore::MAX_PERMITS))
@@ -182,6 +193,10 @@ impl<S: KeyStore> KeyStore for CachedKeyStore<S> {
 
     fn find_now(&self, key: &KeyDigest) -> Option<Result<Option<ApiKeyRecord>, CachedKeyStoreError>> {
         self.cache.find_now(key)
+    }
+
+    fn is_about_one_key(error: &CachedKeyStoreError) -> bool {
+        matches!(error, CachedKeyStoreError::Unreadable(_))
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) struct Health {
     answers: u64,
     /// Why it is taken to be down, if it is.
     cause: Option<CachedKeyStoreError>,
+    failed_at: Duration,
     retry_at: Duration,
 }
 
@@ -22,6 +23,7 @@ impl Default for Health {
             state: StoreState::Unasked,
             answers: 0,
             cause: None,
+            failed_at: Duration::ZERO,
             retry_at: Duration::ZERO,
         }
     }
@@ -38,6 +40,12 @@ impl Health {
 
     pub(super) fn is_failing(&self) -> bool {
         self.cause.is_some()
+    }
+
+    /// Until when the last failure is believed, if nobody asks meanwhile. Zero: there is none.
+    pub(super) fn fails_until(&self, believed_for: Duration) -> Duration {
+        let failed_at = self.cause.as_ref().map(|_| self.failed_at);
+        failed_at.map_or(Duration::ZERO, |at| at.saturating_add(believed_for))
     }
 
     /// Whether the store may be asked; if not, why it is taken to be down.
@@ -75,6 +83,7 @@ impl Health {
         if self.answers != answers_before {
             return Some(cause);
         }
+        self.failed_at = now;
         self.retry_at = now.saturating_add(BACK_OFF);
         let before = self.cause.replace(cause);
         if before.is_none() {

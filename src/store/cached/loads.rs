@@ -26,25 +26,33 @@ pub(super) type Answered = watch::Receiver<Option<Answer>>;
 #[derive(Debug)]
 pub(super) struct Ticket {
     pub(super) key: KeyDigest,
+    pub(super) was_known: bool,
     pub(super) number: u64,
     /// How often the store had answered.
     pub(super) answers_before: u64,
     pub(super) read: Read,
 }
 
-/// The room that a load takes among those under way.
-pub(super) enum Room {
-    Taken(OwnedSemaphorePermit),
-    /// A key that was known waits for it.
-    Queue(Arc<Semaphore>),
+/// The room that a load waits for among those under way.
+pub(super) struct Room {
+    pub(super) queue: Arc<Semaphore>,
+    /// The place in the line of a key that may be anybody's; a key that was known needs none.
+    pub(super) place: Option<OwnedSemaphorePermit>,
+}
+
+/// What a load holds while the store is asked.
+struct Entered {
+    _room: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Room {
-    async fn enter(self, longest: Duration) -> Option<OwnedSemaphorePermit> {
-        match self {
-            Self::Taken(room) => Some(room),
-            Self::Queue(queue) => timeout(longest, queue.acquire_owned()).await.ok()?.ok(),
-        }
+    async fn enter(self, longest: Duration) -> Option<Entered> {
+        let room = timeout(longest, self.queue.acquire_owned()).await.ok()?.ok()?;
+        Some(Entered {
+            _room: room,
+            _place: self.place,
+        })
     }
 }
 
@@ -64,9 +72,15 @@ impl<S: KeyStore> UnderWay<S> {
         self.tell.subscribe()
     }
 
-    /// There was no room in time. That says nothing about the store.
-    fn found_no_room(self) {
-        self.tell.send_replace(Some(Err(CachedKeyStoreError::Deadline)));
+    /// The store is not asked, which says nothing about it.
+    fn turn_away(self, error: CachedKeyStoreError) {
+        self.tell.send_replace(Some(Err(error)));
+    }
+
+    /// Whether the store may still be asked: others may have found nobody while this one waited.
+    fn may_ask(&self) -> bool {
+        let cache = self.cache.upgrade();
+        self.ticket.was_known || cache.is_some_and(|cache| cache.may_guess())
     }
 
     /// Nobody waits any longer, and the store is taken to be down.
@@ -104,10 +118,16 @@ pub(super) async fn run<S: KeyStore>(
 ) {
     ends_with(owner, async move {
         let Some(room) = room.enter(deadline).await else {
-            return load.found_no_room();
+            return load.turn_away(CachedKeyStoreError::Deadline);
         };
+        if !load.may_ask() {
+            return load.turn_away(CachedKeyStoreError::Busy);
+        }
         let key = load.ticket.key;
-        let mut asked = pin!(caught(async { store.find(&key).await }));
+        let mut asked = pin!(caught(async {
+            let found = store.find(&key).await;
+            found.map_err(CachedKeyStoreError::of_find::<S>)
+        }));
         let mut answer = timeout(deadline, asked.as_mut()).await;
         if answer.is_err() {
             load.is_late();

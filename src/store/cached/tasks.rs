@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
@@ -22,15 +21,14 @@ pub(super) async fn ends_with<T>(mut owner: Owner, work: impl Future<Output = T>
 }
 
 /// What a store does, for several who wait: a panic is an error like any other.
-pub(super) async fn caught<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, CachedKeyStoreError>
-where
-    E: Error + Send + Sync + 'static,
-{
+pub(super) async fn caught<T>(
+    work: impl Future<Output = Result<T, CachedKeyStoreError>>,
+) -> Result<T, CachedKeyStoreError> {
     let mut work = pin!(work);
     std::future::poll_fn(|context| {
         // The work is not polled again, so nobody sees what state the panic left it in.
         match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-            Ok(polled) => polled.map_err(CachedKeyStoreError::of),
+            Ok(polled) => polled,
             Err(_) => Poll::Ready(Err(CachedKeyStoreError::Panicked)),
         }
     })

@@ -11,6 +11,8 @@ use super::engine::Engine;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// As long as sqlx takes at most over closing one.
+const LONGEST_RETURN: Duration = Duration::from_secs(5);
 
 /// Does something within a time, in a task of its own: who asked may go away, and the connection is used up to its
 /// answer all the same.
@@ -88,7 +90,17 @@ impl<E: Engine> Lease<E> {
 
 impl<E: Engine> Drop for Lease<E> {
     fn drop(&mut self) {
-        if !self.answered && E::MAY_HANG {
+        if !E::MAY_HANG {
+            return;
+        }
+        if self.answered {
+            // The pool asks for a sign of life first, and would wait for it without end. When the time is over, the
+            // connection is dropped, and the pool has room for another.
+            drop(tokio::spawn(timeout(
+                LONGEST_RETURN,
+                self.connection.return_to_pool(),
+            )));
+        } else {
             self.connection.close_on_drop();
         }
     }

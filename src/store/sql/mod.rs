@@ -59,8 +59,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// 12 or later. The schema is made in the first schema of the search path. Triggers tell of each change of a key but
 /// its uses, whoever makes it, on the channel `tower_resource_server_api_keys`. [`follow`](KeyStore::follow) listens on
 /// a connection beside the pool, made with the pool's options; it must reach the server, or a pooler in session mode:
-/// `LISTEN` gets nothing through a pooler that hands out connections for each transaction. The pool must not lead to a
-/// replica that lags behind.
+/// `LISTEN` gets nothing through a pooler that hands out connections for each transaction. The pool itself may lead
+/// through such a one only if it keeps prepared statements apart (`PgBouncer` 1.21 with `max_prepared_statements`). It must
+/// not lead to a replica that lags behind.
+///
+/// A service that only reads needs `SELECT` on the table; one that administers, `INSERT` and `UPDATE` besides.
+/// `synchronous_commit` stays at its default, `on`: with `off`, a revocation could be lost in a crash.
 ///
 /// TLS to the server is chosen by features of sqlx, in your own manifest:
 /// `sqlx = { version = "0.9", features = ["tls-rustls"] }`.
@@ -69,9 +73,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// Look-ups and changes run in tasks of their own, so they need tokio. A connection that has not answered within the
 /// deadline is closed, on PostgreSQL, so that a server that hangs does not keep the pool's connections. While nobody
-/// listens at the server's address, sqlx's pool goes on trying, so that too is known when the deadline has passed. A
-/// change that the database gave up for another's sake (SQLite was busy, PostgreSQL met a deadlock) is tried again until
-/// the deadline.
+/// listens at the server's address, sqlx's pool goes on trying, so that too is known when the deadline has passed. What
+/// the database gave up for another's sake (SQLite was busy; PostgreSQL met a deadlock or a serialization failure)
+/// is tried again until the deadline.
 ///
 #[cfg_attr(feature = "sqlite", doc = "```")]
 #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
@@ -215,6 +219,10 @@ impl KeyStore for SqlKeyStore {
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => news::follow(pool, self.patience, listener).await,
         }
+    }
+
+    fn is_about_one_key(error: &SqlKeyStoreError) -> bool {
+        matches!(error, SqlKeyStoreError::Unreadable { .. })
     }
 }
 

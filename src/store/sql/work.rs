@@ -12,10 +12,13 @@ pub(super) async fn read<E: Engine>(
     sql: SqlStr,
     values: Vec<Value>,
 ) -> Result<Vec<ApiKeyRecord>, SqlKeyStoreError> {
-    let mut lease = Lease::of(&pool).await?;
-    let rows = E::fetch(lease.connection(), sql, values).await;
-    lease.answered();
-    rows?.iter().map(row::read::<E>).collect()
+    let rows = patiently::<E, _, _>(|| async {
+        let mut lease = Lease::of(&pool).await?;
+        let rows = E::fetch(lease.connection(), sql.clone(), values.clone()).await;
+        lease.answered();
+        Ok(rows?)
+    });
+    rows.await?.iter().map(row::read::<E>).collect()
 }
 
 pub(super) async fn commit<E: Engine>(

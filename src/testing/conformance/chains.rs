@@ -133,6 +133,12 @@ async fn no_third_key_of_a_chain_lives<S: KeyRegistry>(make: &impl AsyncFn(TestC
     let third = rotate(&keys, second.record(), 0).await;
     assert!(!get(&keys, second.record().id()).await.is_live(keys.now()));
     assert!(get(&keys, first.record().id()).await.is_live(keys.now()));
+    // The first one still counts, though it is not the third one's own predecessor.
+    let fourth = keys.rotate(third.record().id(), &format(), HOUR).await;
+    assert!(
+        matches!(&fourth, Err(RegistryError::TwoLive { predecessor }) if predecessor == first.record().id()),
+        "{fourth:?}"
+    );
     // Once the first one's grace is over, and the second one's was none, the chain goes on as ever.
     time.advance(25 * HOUR);
     let fourth = rotate(&keys, third.record(), 1).await;

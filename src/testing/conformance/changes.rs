@@ -269,9 +269,9 @@ async fn uses_are_added_and_change_nothing_else<S: KeyRegistry>(make: &impl Asyn
     for uses in [
         vec![],
         vec![
+            KeyUses::new("key_gone", 9, start()),
             KeyUses::new(id, 3, later),
             KeyUses::new(second, 1, start()),
-            KeyUses::new("key_gone", 9, start()),
         ],
         vec![KeyUses::new(id, 2, start())],
     ] {

@@ -1,4 +1,4 @@
-use super::{chains, changes, lists, together};
+use super::{chains, changes, lists, together, words};
 use crate::api_key::KeyRegistry;
 use crate::testing::TestClock;
 
@@ -9,6 +9,7 @@ use crate::testing::TestClock;
 /// If a promise is broken.
 pub async fn key_registry<S: KeyRegistry>(make: impl AsyncFn(TestClock) -> S) {
     changes::suite(&make).await;
+    words::suite(&make).await;
     chains::suite(&make).await;
     lists::suite(&make).await;
     together::suite(&make).await;

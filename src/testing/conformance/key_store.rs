@@ -57,7 +57,7 @@ async fn a_record_comes_back_as_it_was_stored<S: KeyStore>(make: &impl AsyncFn(V
         .rotated_to("key_2")
         .plan("gold")
         .metadata([("team", "billing"), ("ticket", "OPS-1")])
-        .revision(41)
+        .revision(9_007_199_254_740_995)
         .build();
     let bare = ApiKeyRecord::builder("key_2", "another robot", KeyDigest::of("two")).build();
     let store = make(vec![full.clone(), bare.clone()]).await;

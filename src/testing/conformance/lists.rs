@@ -62,6 +62,7 @@ async fn a_list_has_what_was_asked_for_in_the_order_of_ids<S: KeyRegistry>(
     let all = KeyQuery::default();
     let queries = [
         all.clone(),
+        all.clone().limit(usize::MAX),
         all.clone().owner("robot"),
         all.clone().owner("nobody"),
         all.clone().live_at(start() + HOUR),
@@ -69,6 +70,7 @@ async fn a_list_has_what_was_asked_for_in_the_order_of_ids<S: KeyRegistry>(
         all.clone().unused_since(start() + HOUR),
         all.clone().never_expires(),
         all.clone().after("KEY_2"),
+        all.clone().after("KEY_333"),
         all.clone().after("key_333"),
         all.clone().owner("Robot").live_at(start()).never_expires(),
         all.clone()
@@ -107,6 +109,7 @@ async fn pages_follow_each_other<S: KeyRegistry>(make: &impl AsyncFn(TestClock) 
         let page = keys.list(&next).await.expect("the store answers");
         assert!(page.len() <= 3, "a page is not longer than asked for");
         let Some(last) = page.last() else { break };
+        assert!(seen.len() < minted.len(), "a page begins after the one before");
         next = query.clone().after(last.id());
         seen.extend(page.iter().map(|record| record.id().to_owned()));
     }

@@ -26,6 +26,7 @@ mod key_registry;
 mod key_store;
 mod lists;
 mod together;
+mod words;
 
 pub use key_registry::key_registry;
 pub use key_store::key_store;

@@ -292,6 +292,17 @@ async fn people_see_a_key_once_and_tables() {
     let id = rows[1].split_whitespace().next().unwrap();
     assert!(desk.say(&["revoke", id]).await.contains("revoked"));
     assert!(desk.say(&["report"]).await.contains("They never expire (0)"));
+    // Who has seen enough ends the tool, and that is no mistake.
+    let mut listing = desk
+        .command(&["list"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(listing.stdout.take());
+    let ended = timeout(PATIENCE, listing.wait_with_output()).await;
+    let ended = ended.expect("an end in time").unwrap();
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
     assert!(
         desk.say(&["--help"])
             .await
@@ -386,4 +397,114 @@ async fn what_cannot_be_done_is_one_clear_line_too() {
         );
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+/// One line on the standard error, with nothing in it that a terminal would obey.
+fn one_plain_line(output: &Output) -> String {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(
+        said.starts_with("api_keys: ") && said.lines().count() == 1,
+        "{said:?}"
+    );
+    assert!(!said.trim_end().contains(char::is_control), "{said:?}");
+    said
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn arguments_that_are_not_text_or_that_a_terminal_would_obey_are_one_plain_line() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let desk = Desk::new(None).await;
+    for arguments in [
+        &[&b"\xff\xfe"[..]][..],
+        &[b"list", b"--owner", b"\xff"],
+        &[b"list", b"--\xff"],
+        &[b"list", b"--a\nb\x1b[2J"],
+        &[b"list", b"-\x1b"],
+        &[b"list", b"\x1b]0;title\x07"],
+        &[b"\x1b[31m"],
+        &[b"mint", b"--owner", b"a", b"--scope", b"\x1b[31m"],
+        &[b"rotate", b"key_1", b"--grace", b"1\x1b[31m"],
+        &[b"serve", b"--env", b"\r\n"],
+    ] {
+        let mut command = desk.command(&[]);
+        command.args(arguments.iter().map(|argument| OsStr::from_bytes(argument)));
+        let output = timeout(PATIENCE, command.output())
+            .await
+            .expect("an end in time")
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        one_plain_line(&output);
+    }
+    assert!(!desk.folder.join("api_keys.sqlite").exists());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_address_of_a_database_that_cannot_be_used_is_told_without_its_password() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let desk = Desk::new(None).await;
+    for url in [
+        &b"postgres://robot:hunter2@127.0.0.1:1/none"[..],
+        b"postgres://robot:hunter2@127.0.0.1:port/none",
+        b"postgres://robot:hunter2@127.0.0.1/none?sslmode=perhaps",
+        b"mysql://robot:hunter2@127.0.0.1/none",
+        b"robot:hunter2@127.0.0.1",
+        b"postgres//robot:hunter2@127.0.0.1/none",
+        b"hunter2",
+        b"",
+        b"postgres://robot:hunter2\xff@127.0.0.1/none",
+    ] {
+        let mut command = desk.command(&["list"]);
+        command.env("DATABASE_URL", OsStr::from_bytes(url));
+        let output = timeout(PATIENCE, command.output())
+            .await
+            .expect("an end in time")
+            .unwrap();
+        assert_eq!(
+            (output.status.code(), output.stdout.len()),
+            (Some(1), 0),
+            "{output:?}"
+        );
+        let said = one_plain_line(&output);
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    assert!(
+        !desk.folder.join("api_keys.sqlite").exists(),
+        "nor is another database used instead"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let desk = Desk::new(None).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = desk.run(&["serve", "--port", &port]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = one_plain_line(&output);
+    assert!(said.contains(&format!("port {port}: ")), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_interrupted_writes_uses_down_as_well() {
+    let desk = Desk::new(None).await;
+    let minted = desk
+        .ask(&["mint", "--owner", "robot", "--scope", "orders:read"])
+        .await;
+    let mut server = desk.serve().await;
+    assert_eq!(server.status("/me", text(&minted["key"])).await, 200);
+    let id = server.process.id().unwrap().to_string();
+    let asked = Command::new("kill").args(["-INT", &id]).status().await.unwrap();
+    assert!(asked.success());
+    let ended = timeout(PATIENCE, server.process.wait())
+        .await
+        .expect("an end in time")
+        .unwrap();
+    assert!(ended.success(), "{ended:?}");
+    assert_eq!(desk.ask(&["list"]).await[0]["uses"], 1);
 }

@@ -45,10 +45,20 @@ struct Script {
     cut: Notify,
 }
 
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Down(#[from] Down),
+    #[error("the row cannot be read")]
+    Row,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Answer,
     Fail,
+    /// The record is there, and cannot be read.
+    Spoilt,
     Panic,
     /// Of news: there are none.
     Nothing,
@@ -190,9 +200,9 @@ impl Store {
 }
 
 impl KeyStore for Store {
-    type Error = Down;
+    type Error = Failure;
 
-    async fn find(&self, key: &KeyDigest) -> Result<Option<ApiKeyRecord>, Down> {
+    async fn find(&self, key: &KeyDigest) -> Result<Option<ApiKeyRecord>, Failure> {
         let script = &self.0;
         let _running = Counted::of(&script.running);
         let gate = script.gate.lock().unwrap().clone();
@@ -202,12 +212,13 @@ impl KeyStore for Store {
         gate.pass().await;
         match next {
             Next::Answer | Next::Nothing => Ok(found),
-            Next::Fail => Err(Down),
+            Next::Fail => Err(Down.into()),
+            Next::Spoilt => Err(Failure::Row),
             Next::Panic => panic!("the store is told to panic"),
         }
     }
 
-    async fn follow(&self, listener: &KeyNewsListener) -> Result<(), Down> {
+    async fn follow(&self, listener: &KeyNewsListener) -> Result<(), Failure> {
         let script = &self.0;
         let _following = Counted::of(&script.following);
         let news = *script.news.lock().unwrap();
@@ -215,40 +226,46 @@ impl KeyStore for Store {
         script.followed.send_modify(|followed| *followed += 1);
         match news {
             Next::Nothing => Ok(()),
-            Next::Fail => Err(Down),
+            Next::Fail => Err(Down.into()),
+            Next::Spoilt => Err(Failure::Row),
             Next::Panic => panic!("the store is told to panic"),
             Next::Answer => {
                 listener.tell(KeyNews::Listening);
                 script.cut.notified().await;
-                Err(Down)
+                Err(Down.into())
             }
         }
+    }
+
+    fn is_about_one_key(error: &Failure) -> bool {
+        matches!(error, Failure::Row)
     }
 }
 
 impl KeyRegistry for Store {
-    async fn get(&self, id: &str) -> Result<Option<ApiKeyRecord>, Down> {
+    async fn get(&self, id: &str) -> Result<Option<ApiKeyRecord>, Failure> {
         let Ok(found) = self.0.records.get(id).await;
         Ok(found)
     }
 
-    async fn list(&self, query: &KeyQuery) -> Result<Vec<ApiKeyRecord>, Down> {
+    async fn list(&self, query: &KeyQuery) -> Result<Vec<ApiKeyRecord>, Failure> {
         let Ok(found) = self.0.records.list(query).await;
         Ok(found)
     }
 
     /// Is carried out, whatever it answers.
-    async fn commit(&self, change: &KeyChange) -> Result<Committed, Down> {
+    async fn commit(&self, change: &KeyChange) -> Result<Committed, Failure> {
         let Ok(committed) = self.0.records.commit(change).await;
         let next = *self.0.next.lock().unwrap();
         match next {
             Next::Answer | Next::Nothing => Ok(committed),
-            Next::Fail => Err(Down),
+            Next::Fail => Err(Down.into()),
+            Next::Spoilt => Err(Failure::Row),
             Next::Panic => panic!("the store is told to panic"),
         }
     }
 
-    async fn add_uses(&self, uses: &[KeyUses]) -> Result<(), Down> {
+    async fn add_uses(&self, uses: &[KeyUses]) -> Result<(), Failure> {
         let Ok(()) = self.0.records.add_uses(uses).await;
         Ok(())
     }
@@ -287,6 +304,7 @@ fn name(answer: &Result<Option<ApiKeyRecord>, CachedKeyStoreError>) -> &'static 
         Ok(Some(_)) => "found",
         Ok(None) => "unknown",
         Err(CachedKeyStoreError::Store(_)) => "failed",
+        Err(CachedKeyStoreError::Unreadable(_)) => "unreadable",
         Err(CachedKeyStoreError::Deadline) => "late",
         Err(CachedKeyStoreError::Busy) => "busy",
         Err(CachedKeyStoreError::Panicked) => "panicked",

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tower_resource_server::testing::TestClock;
 use tower_resource_server::{
-    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyRegistry, MemoryKeyStore, NewKey, RegistryError,
+    ApiKeyFormat, ApiKeyRecord, Clock, KeyDigest, KeyQuery, KeyRegistry, KeyUses, MemoryKeyStore, NewKey,
+    RegistryError,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -117,7 +118,11 @@ async fn the_successor_of_a_key_that_does_not_tell_its_age_lives_as_long_as_that
     let clock = clock();
     let keys = MemoryKeyStore::new().clock(clock.clone());
     let now = clock.now();
-    for (id, created) in [("unknown", None), ("later than its end", Some(now + 9 * HOUR))] {
+    for (id, created) in [
+        ("unknown", None),
+        ("at its end", Some(now + 5 * HOUR)),
+        ("later than its end", Some(now + 9 * HOUR)),
+    ] {
         let told = ApiKeyRecord::builder(id, "robot", KeyDigest::of(id)).expires_at(now + 5 * HOUR);
         keys.insert(created.map_or(told.clone(), |at| told.created_at(at)).build());
         let next = keys.rotate(id, &format(), HOUR).await.unwrap();
@@ -208,4 +213,151 @@ async fn ids_are_in_the_order_of_their_making_and_words_of_their_own() {
             "{id}"
         );
     }
+}
+
+/// How many keys of this owner are live.
+async fn live(keys: &MemoryKeyStore, now: SystemTime) -> usize {
+    let query = KeyQuery::default().owner("robot").live_at(now);
+    keys.list_all(query).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_a_chain_no_third_key_of_it_lives() {
+    let clock = clock();
+    let mut random = fastrand::Rng::with_seed(5);
+    let (mut most, mut refused) = (0, 0);
+    for _ in 0..200 {
+        let keys = MemoryKeyStore::new().clock(clock.clone());
+        let wish = NewKey::of("robot");
+        let wish = if random.bool() {
+            wish.expires_in(9 * HOUR)
+        } else {
+            wish
+        };
+        let mut chain = vec![keys.mint(&format(), wish).await.unwrap().record().id().to_owned()];
+        for _ in 0..30 {
+            let id = chain[random.usize(chain.len().saturating_sub(3)..chain.len())].clone();
+            match random.u8(0..8) {
+                0..=4 => match keys.rotate(&id, &format(), random.u32(0..4) * HOUR).await {
+                    Ok(next) => chain.push(next.record().id().to_owned()),
+                    Err(_) => refused += 1,
+                },
+                5 => drop(keys.expire(&id, clock.now() + random.u32(0..6) * HOUR).await),
+                6 if random.u8(0..4) == 0 => drop(keys.revoke(&id).await),
+                _ => clock.advance(random.u32(0..90) * HOUR / 60),
+            }
+            let live = live(&keys, clock.now()).await;
+            assert!(live <= 2, "{chain:?}");
+            most = most.max(live);
+        }
+    }
+    assert!(most == 2 && refused > 100, "the chains were put to the test");
+}
+
+#[tokio::test]
+async fn records_that_name_each_other_in_a_circle_end_the_search_for_predecessors() {
+    let clock = clock();
+    let keys = MemoryKeyStore::new().clock(clock.clone());
+    for (id, from) in [("one", "two"), ("two", "one"), ("three", "two"), ("four", "gone")] {
+        let told = ApiKeyRecord::builder(id, "robot", KeyDigest::of(id)).rotated_from(from);
+        keys.insert(if id == "one" || id == "two" {
+            told.revoked().build()
+        } else {
+            told.build()
+        });
+    }
+    for id in ["three", "four"] {
+        keys.rotate(id, &format(), HOUR).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_lives_until_the_end_of_all_dates_can_be_rotated() {
+    let clock = clock();
+    let keys = MemoryKeyStore::new().clock(clock.clone());
+    let end = year_10_000() - HOUR;
+    let key = keys
+        .mint(&format(), NewKey::of("robot").expires_at(end))
+        .await
+        .unwrap();
+    clock.advance(2 * HOUR);
+    let next = keys.rotate(key.record().id(), &format(), HOUR).await.unwrap();
+    assert_eq!(next.record().expires_at(), Some(end));
+}
+
+#[tokio::test]
+async fn a_record_of_the_last_revision_is_changed_without_a_panic() {
+    let keys = MemoryKeyStore::new();
+    let last = ApiKeyRecord::builder("key_1", "robot", KeyDigest::of("one")).revision(u64::MAX);
+    keys.insert(last.build());
+    let revoked = keys.revoke("key_1").await.unwrap();
+    assert_eq!((revoked.is_revoked(), revoked.revision()), (true, u64::MAX));
+    assert_eq!(keys.get("key_1").await.unwrap().unwrap(), revoked);
+}
+
+#[test]
+fn each_question_of_a_query_has_its_bounds() {
+    let now = clock().now();
+    let tick = Duration::from_millis(1);
+    let told = || ApiKeyRecord::builder("key_2", "robot", KeyDigest::of("one"));
+    let all = KeyQuery::default;
+    for (query, record, matches) in [
+        (all(), told(), true),
+        (all().owner("robot"), told(), true),
+        (all().owner("Robot"), told(), false),
+        (all().live_at(now), told(), true),
+        (all().live_at(now), told().expires_at(now), false),
+        (all().live_at(now), told().expires_at(now + tick), true),
+        (all().live_at(now), told().revoked_at(now + tick), false),
+        (all().live_at(now), told().not_before(now + tick), true),
+        (all().created_before(now), told(), true),
+        (all().created_before(now), told().created_at(now), false),
+        (all().created_before(now), told().created_at(now - tick), true),
+        (all().unused_since(now), told(), true),
+        (all().unused_since(now), told().created_at(now), false),
+        (all().unused_since(now), told().created_at(now - tick), true),
+        (all().unused_since(now), told().last_used_at(now), false),
+        (all().unused_since(now), told().last_used_at(now - tick), true),
+        (
+            all().unused_since(now),
+            told().created_at(now).last_used_at(now - tick),
+            false,
+        ),
+        (all().never_expires(), told(), true),
+        (all().never_expires(), told().expires_at(now), false),
+        (all().after("key_1"), told(), true),
+        (all().after("key_2"), told(), false),
+        (all().after("key_3"), told(), false),
+        (all().limit(0), told(), true),
+    ] {
+        let record = record.build();
+        assert_eq!(query.matches(&record), matches, "{query:?} {record:?}");
+    }
+}
+
+#[test]
+fn a_change_keeps_what_is_not_its_own_and_uses_only_grow() {
+    let now = clock().now();
+    let stored = ApiKeyRecord::builder("key_1", "robot", KeyDigest::of("one"))
+        .uses(u64::MAX - 1)
+        .last_used_at(now)
+        .revision(7)
+        .build();
+    let new = ApiKeyRecord::builder("key_2", "other", KeyDigest::of("two"))
+        .last_used_at(now + HOUR)
+        .uses(3)
+        .build();
+    let replaced = stored.replaced_by(&new);
+    assert_eq!((replaced.id(), replaced.owner()), ("key_1", "other"));
+    assert_eq!(replaced.digest(), stored.digest());
+    assert_eq!((replaced.uses(), replaced.revision()), (u64::MAX - 1, 8));
+    assert_eq!(replaced.last_used_at(), Some(now));
+
+    let used = |uses, at| stored.with_uses(&KeyUses::new("key_1", uses, at));
+    assert_eq!(used(9, now).uses(), u64::MAX, "a count does not start again");
+    assert_eq!(used(1, now).revision(), 7);
+    assert_eq!(used(1, now - HOUR).last_used_at(), Some(now));
+    assert_eq!(used(1, now + HOUR).last_used_at(), Some(now + HOUR));
+    let first = new.with_uses(&KeyUses::new("key_2", 1, now + 2 * HOUR));
+    assert_eq!((first.uses(), first.last_used_at()), (4, Some(now + 2 * HOUR)));
 }

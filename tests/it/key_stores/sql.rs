@@ -46,25 +46,45 @@ impl Drop for Folder {
 
 impl Database {
     async fn sqlite() -> Self {
+        Self::sqlite_with(SqliteJournalMode::Wal).await
+    }
+
+    async fn sqlite_with(journal: SqliteJournalMode) -> Self {
         let (options, folder) = sqlite_file();
+        let options = options.journal_mode(journal);
         let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
         Self::Sqlite(pool, folder)
     }
 
     async fn postgres() -> Option<Self> {
         let server = Postgres::shared()?;
-        let pool = PgPoolOptions::new()
-            .idle_timeout(Duration::from_secs(1))
-            .acquire_timeout(LONG)
-            .connect(&server.new_database().await)
-            .await
-            .unwrap();
+        let pool = pool(&server.new_database().await).await;
         Some(Self::Postgres(pool, server))
+    }
+
+    /// One whose texts are sorted as people do, and not by their bytes.
+    async fn sorted_for_people() -> Option<Self> {
+        let server = Postgres::shared()?;
+        let sorted = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'";
+        match server.new_database_with(sorted).await {
+            Ok(url) => Some(Self::Postgres(pool(&url).await, server)),
+            // Before version 15 the server does not know the words, and it may have been built without ICU.
+            Err(error) => {
+                println!("no database with a collation of ICU: skipped: {error}");
+                None
+            }
+        }
     }
 
     async fn each() -> Vec<Self> {
         let mut all = vec![Self::sqlite().await];
         all.extend(Self::postgres().await);
+        all
+    }
+
+    async fn each_and_one_sorted_for_people() -> Vec<Self> {
+        let mut all = Self::each().await;
+        all.extend(Self::sorted_for_people().await);
         all
     }
 
@@ -90,6 +110,15 @@ impl Database {
             Self::Postgres(pool, _) => drop(sql.execute(pool).await.unwrap()),
         }
     }
+}
+
+async fn pool(url: &str) -> PgPool {
+    PgPoolOptions::new()
+        .idle_timeout(Duration::from_secs(1))
+        .acquire_timeout(LONG)
+        .connect(url)
+        .await
+        .unwrap()
 }
 
 fn sqlite_file() -> (SqliteConnectOptions, Folder) {
@@ -205,7 +234,7 @@ async fn a_list_is_what_the_query_matches_in_the_order_of_bytes() {
     let mut records = records_of_all_kinds();
     let queries = queries_of_all_kinds();
     records.sort_by(|one, other| one.id().cmp(other.id()));
-    for database in Database::each().await {
+    for database in Database::each_and_one_sorted_for_people().await {
         let store = database.migrated().await;
         for record in &records {
             add(&store, record.clone()).await;
@@ -223,7 +252,49 @@ async fn a_list_is_what_the_query_matches_in_the_order_of_bytes() {
             assert_eq!(listed, expected, "{query:?}");
         }
         assert!(hits > 1_000, "the queries find something");
+        assert_eq!(
+            pages_of(7, &store).await,
+            records,
+            "no page misses or repeats any"
+        );
     }
+}
+
+async fn pages_of(length: usize, store: &SqlKeyStore) -> Vec<ApiKeyRecord> {
+    let (mut all, mut query) = (Vec::new(), KeyQuery::default().limit(length));
+    loop {
+        let page = store.list(&query).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        query = query.after(last.id());
+        all.extend(page);
+    }
+}
+
+/// The test above would show nothing if the database sorted by bytes all by itself.
+#[tokio::test]
+async fn the_database_that_sorts_for_people_does() {
+    let Some(Database::Postgres(pool, _server)) = Database::sorted_for_people().await else {
+        return;
+    };
+    let sorted: Vec<String> =
+        sqlx::query_scalar("SELECT word FROM unnest(ARRAY['B', 'a', 'é', 'z']) AS word ORDER BY word")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(sorted, ["a", "B", "é", "z"]);
+    let store = SqlKeyStore::postgres(pool).admin_deadline(LONG).deadline(LONG);
+    store.migrate().await.unwrap();
+    for id in ["B", "a"] {
+        add(&store, record(id).build()).await;
+    }
+    let used = ["a", "B"].map(|id| KeyUses::new(id, 1, time(1)));
+    store.add_uses(&used).await.unwrap();
+    assert_eq!(store.get("a").await.unwrap().unwrap().uses(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_postgres_that_sorts_for_people_it_is_a_key_store_and_a_key_registry() {
+    passes_the_suites(Database::sorted_for_people).await;
 }
 
 fn records_of_all_kinds() -> Vec<ApiKeyRecord> {

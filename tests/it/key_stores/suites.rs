@@ -1,6 +1,8 @@
 //! The suites for users' own stores see what they are there to see: each fault here is one that a store might have.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use tower_resource_server::testing::conformance;
@@ -27,9 +29,66 @@ enum Fault {
     MovesTheLastUseBack,
     CountsUsesAsChanges,
     LosesRevocations,
+    FindsWhatItFoundBefore,
+    ComparesIdsWithoutCase,
+    ComparesTheBeginningOfIds,
+    LosesThePredecessor,
+    LosesThePlanInAChange,
+    KeepsTheNameInAChange,
+    ChangesTheDigest,
+    ChangesTheUses,
+    CutsOffTheRevision,
+    CutsOffTheUses,
+    StopsAtAnUnknownId,
+    LooksBeforeItLocks,
+    ReplacesBeforeItLooks,
+    ListsTheYoungAsUnused,
+    ListsTheRevokedAsLive,
+    ListsTheAgelessAsYoung,
+    BeginsWithTheLastOfThePageBefore,
 }
 
-struct Faulty(MemoryKeyStore, Fault);
+struct Faulty(
+    MemoryKeyStore,
+    Fault,
+    Mutex<HashMap<KeyDigest, Option<ApiKeyRecord>>>,
+);
+
+impl Faulty {
+    fn new(keys: MemoryKeyStore, fault: Fault) -> Self {
+        Self(keys, fault, Mutex::default())
+    }
+
+    /// Replaces a record, in a way that a store should not.
+    async fn replace(&self, new: &ApiKeyRecord) -> Result<Committed, Infallible> {
+        let old = self.0.get(new.id()).await?;
+        let Some(old) = old.filter(|old| old.revision() == new.revision()) else {
+            return Ok(Committed::Conflict);
+        };
+        let right = old.replaced_by(new);
+        let told = right.to_builder();
+        self.0.insert(match self.1 {
+            Fault::LosesThePlanInAChange if right.plan().is_some() => told.plan("").build(),
+            Fault::KeepsTheNameInAChange if new.name().is_none() && old.name().is_some() => {
+                told.name(old.name().unwrap_or("")).build()
+            }
+            Fault::ChangesTheUses => told.uses(new.uses()).build(),
+            Fault::ChangesTheDigest if new.digest() != old.digest() => {
+                self.0.remove(old.digest());
+                new.to_builder().revision(right.revision()).build()
+            }
+            _ => {
+                tokio::task::yield_now().await;
+                right
+            }
+        });
+        Ok(Committed::Done)
+    }
+
+    async fn all(&self) -> Vec<ApiKeyRecord> {
+        KeyRegistry::list(&self.0, &KeyQuery::default()).await.unwrap()
+    }
+}
 
 fn changed(record: &ApiKeyRecord, fault: Fault) -> Option<ApiKeyRecord> {
     match fault {
@@ -37,6 +96,14 @@ fn changed(record: &ApiKeyRecord, fault: Fault) -> Option<ApiKeyRecord> {
         Fault::ForgetsTheName => {
             let plain = ApiKeyRecord::builder(record.id(), record.owner(), *record.digest());
             Some(plain.build())
+        }
+        Fault::CutsOffTheRevision => {
+            let revision = record.revision() % (1 << 32);
+            Some(record.to_builder().revision(revision).build())
+        }
+        Fault::CutsOffTheUses => {
+            let uses = record.uses() % (1 << 32);
+            Some(record.to_builder().uses(uses).build())
         }
         _ => Some(record.clone()),
     }
@@ -46,13 +113,16 @@ impl KeyStore for Faulty {
     type Error = Infallible;
 
     async fn find(&self, key: &KeyDigest) -> Result<Option<ApiKeyRecord>, Infallible> {
-        let all = KeyRegistry::list(&self.0, &KeyQuery::default()).await?;
-        let mut all = all.into_iter();
+        let mut all = self.all().await.into_iter();
         Ok(match self.1 {
             Fault::FindsNothing => None,
             Fault::FindsAnybody => all.next(),
             Fault::ComparesHalfTheDigest => {
                 all.find(|record| record.digest().as_bytes()[..16] == key.as_bytes()[..16])
+            }
+            Fault::FindsWhatItFoundBefore => {
+                let now = self.0.find(key).await?;
+                self.2.lock().unwrap().entry(*key).or_insert(now).clone()
             }
             fault => self.0.find(key).await?.and_then(|record| changed(&record, fault)),
         })
@@ -65,18 +135,57 @@ impl KeyStore for Faulty {
 
 impl KeyRegistry for Faulty {
     async fn get(&self, id: &str) -> Result<Option<ApiKeyRecord>, Infallible> {
-        self.0.get(id).await
+        let mut all = self.all().await.into_iter();
+        Ok(match self.1 {
+            Fault::ComparesIdsWithoutCase => all.find(|record| record.id().eq_ignore_ascii_case(id)),
+            Fault::ComparesTheBeginningOfIds => all.find(|record| record.id().starts_with(id)),
+            fault @ (Fault::CutsOffTheRevision | Fault::CutsOffTheUses) => {
+                self.0.get(id).await?.and_then(|record| changed(&record, fault))
+            }
+            _ => self.0.get(id).await?,
+        })
     }
 
     async fn list(&self, query: &KeyQuery) -> Result<Vec<ApiKeyRecord>, Infallible> {
-        let mut listed = self
-            .0
-            .list(&match self.1 {
-                Fault::ListsEverything => KeyQuery::default().limit(query.limit),
-                Fault::ForgetsTheLimit => query.clone().limit(usize::MAX),
-                _ => query.clone(),
-            })
-            .await?;
+        let mut asked = query.clone();
+        match self.1 {
+            Fault::ListsEverything => asked = KeyQuery::default().limit(query.limit),
+            Fault::ForgetsTheLimit => asked.limit = usize::MAX,
+            Fault::ListsTheYoungAsUnused => asked.unused_since = None,
+            Fault::ListsTheRevokedAsLive => asked.live_at = None,
+            Fault::BeginsWithTheLastOfThePageBefore => asked.after = None,
+            _ => {}
+        }
+        let mut listed = self.0.list(&asked).await?;
+        match (self.1, query) {
+            (
+                Fault::ListsTheYoungAsUnused,
+                KeyQuery {
+                    unused_since: Some(limit),
+                    ..
+                },
+            ) => listed.retain(|record| record.last_used_at().is_none_or(|used| used < *limit)),
+            (
+                Fault::ListsTheRevokedAsLive,
+                KeyQuery {
+                    live_at: Some(now), ..
+                },
+            ) => listed.retain(|record| record.expires_at().is_none_or(|end| *now < end)),
+            (
+                Fault::ListsTheAgelessAsYoung,
+                KeyQuery {
+                    created_before: Some(_),
+                    ..
+                },
+            ) => listed.retain(|record| record.created_at().is_some()),
+            (
+                Fault::BeginsWithTheLastOfThePageBefore,
+                KeyQuery {
+                    after: Some(after), ..
+                },
+            ) => listed.retain(|record| record.id() >= after.as_str()),
+            _ => {}
+        }
         if self.1 == Fault::ListsBackwards {
             listed.reverse();
         }
@@ -98,6 +207,25 @@ impl KeyRegistry for Faulty {
             (Fault::TakesADigestTwice, Some(new), _) if self.0.get(new.id()).await?.is_none() => {
                 self.0.remove(new.digest());
             }
+            (Fault::LosesThePredecessor, Some(new), _) if new.rotated_from().is_some() => {
+                change.add = Some(new.to_builder().rotated_from("").build());
+            }
+            (Fault::ReplacesBeforeItLooks, Some(new), Some(changed)) => {
+                let added = KeyChange::add(new.clone());
+                return match self.0.commit(&KeyChange::replace(changed.clone())).await? {
+                    Committed::Done => self.0.commit(&added).await,
+                    refused => Ok(refused),
+                };
+            }
+            (
+                Fault::LosesThePlanInAChange
+                | Fault::KeepsTheNameInAChange
+                | Fault::ChangesTheUses
+                | Fault::ChangesTheDigest
+                | Fault::LooksBeforeItLocks,
+                None,
+                Some(new),
+            ) => return self.replace(new).await,
             (Fault::LosesRevocations, _, Some(new)) if new.is_revoked() => return Ok(Committed::Done),
             _ => {}
         }
@@ -107,6 +235,9 @@ impl KeyRegistry for Faulty {
     async fn add_uses(&self, uses: &[KeyUses]) -> Result<(), Infallible> {
         for used in uses {
             let Some(record) = self.0.get(&used.id).await? else {
+                if self.1 == Fault::StopsAtAnUnknownId {
+                    return Ok(());
+                }
                 continue;
             };
             let told = record.to_builder();
@@ -150,13 +281,13 @@ fn complaint(suite: impl Future<Output = ()>) -> Option<String> {
 
 fn of_the_store(fault: Fault) -> Option<String> {
     complaint(conformance::key_store(async |records| {
-        Faulty(MemoryKeyStore::from_iter(records), fault)
+        Faulty::new(MemoryKeyStore::from_iter(records), fault)
     }))
 }
 
 fn of_the_registry(fault: Fault) -> Option<String> {
     complaint(conformance::key_registry(async |clock| {
-        Faulty(MemoryKeyStore::new().clock(clock), fault)
+        Faulty::new(MemoryKeyStore::new().clock(clock), fault)
     }))
 }
 
@@ -178,6 +309,8 @@ fn a_faulty_store_is_told_what_it_breaks() {
             Fault::SaysAnotherThingAtOnce,
             "what is found at once is what is found",
         ),
+        (Fault::CutsOffTheRevision, "comes back whole"),
+        (Fault::CutsOffTheUses, "comes back whole"),
     ] {
         let complaint = of_the_store(fault).unwrap_or_else(|| panic!("{fault:?} was not seen"));
         assert!(complaint.contains(promise), "{fault:?}: {complaint}");
@@ -198,6 +331,29 @@ fn a_faulty_registry_is_told_what_it_breaks() {
         (Fault::CountsUsesAsChanges, "uses are no change of the record"),
         (Fault::LosesRevocations, "left == right"),
         (Fault::HidesTheRevoked, "a request sees what was changed"),
+        (Fault::FindsWhatItFoundBefore, "a request sees what was changed"),
+        (Fault::ComparesIdsWithoutCase, "nobody's id"),
+        (Fault::ComparesTheBeginningOfIds, "nobody's id"),
+        (Fault::LosesThePredecessor, "a record is added whole"),
+        (
+            Fault::LosesThePlanInAChange,
+            "all that is replaceable is replaced",
+        ),
+        (
+            Fault::KeepsTheNameInAChange,
+            "all that is replaceable is replaced",
+        ),
+        (Fault::ChangesTheDigest, "and nothing else"),
+        (Fault::ChangesTheUses, "left == right"),
+        (Fault::CutsOffTheRevision, "Contended"),
+        (Fault::CutsOffTheUses, "no count is cut off"),
+        (Fault::StopsAtAnUnknownId, "the last use is never an earlier one"),
+        (Fault::LooksBeforeItLocks, "each acknowledged change is there"),
+        (Fault::ReplacesBeforeItLooks, "nothing was done of it"),
+        (Fault::ListsTheYoungAsUnused, "unused_since: Some"),
+        (Fault::ListsTheRevokedAsLive, "live_at: Some"),
+        (Fault::ListsTheAgelessAsYoung, "created_before: Some"),
+        (Fault::BeginsWithTheLastOfThePageBefore, "after: Some"),
     ] {
         let complaint = of_the_registry(fault).unwrap_or_else(|| panic!("{fault:?} was not seen"));
         assert!(complaint.contains(promise), "{fault:?}: {complaint}");

@@ -321,11 +321,46 @@ async fn of_more_keys_than_are_kept_uses_are_dropped_and_said_so() {
         ),
         (2, 1, 0)
     );
-    // Keys that were not used since they were written make room.
-    usage.flush().await.unwrap();
+    // What is written down makes room.
     use_key(&app, "three").await;
     usage.flush().await.unwrap();
     assert_eq!((desk.uses("three").await, usage.lost()), (1, 2));
+}
+
+#[tokio::test]
+async fn while_uses_are_being_written_their_keys_keep_their_places() {
+    let desk = Desk::with(["one", "two", "three"]);
+    let usage = UsageRecorder::new(Arc::clone(&desk)).most_keys(2);
+    let app = app(&desk, &usage);
+    use_key(&app, "one").await;
+    use_key(&app, "two").await;
+    desk.is(Mood::Hangs);
+    let writing = tokio::spawn({
+        let usage = usage.clone();
+        async move { usage.flush().await }
+    });
+    while desk.asked.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    use_key(&app, "three").await;
+    use_key(&app, "one").await;
+    assert_eq!(usage.lost(), 1, "what is given back would come on top of it");
+    desk.door.add_permits(1);
+    writing.await.unwrap().unwrap();
+    desk.is(Mood::Good);
+    // One place is free, since one of the two keys was used meanwhile.
+    use_key(&app, "three").await;
+    use_key(&app, "two").await;
+    assert_eq!(usage.lost(), 2);
+    usage.flush().await.unwrap();
+    assert_eq!(
+        (
+            desk.uses("one").await,
+            desk.uses("two").await,
+            desk.uses("three").await
+        ),
+        (2, 1, 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

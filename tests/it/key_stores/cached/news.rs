@@ -163,6 +163,23 @@ async fn what_was_read_before_the_news_came_back_is_used_if_the_store_fails() {
     assert_eq!(world.find(KEY).await, "failed");
 }
 
+/// A database that was restarted: the news are back, and nobody has looked up a key since it failed.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_the_news_came_back_is_asked_for_again_though_the_store_had_failed() {
+    let world = World::new(Store::telling());
+    world.warm().await;
+    world.store.then(Next::Fail);
+    assert_eq!(world.find("new").await, "failed");
+    world.store.cut().await;
+    world.store.revoke(KEY);
+    world.store.then(Next::Answer);
+    world.store.was_followed(2).await;
+    settle().await;
+    world.clock.advance(SECOND);
+    assert_eq!(world.now(KEY), None);
+    assert_eq!(world.find(KEY).await, "revoked");
+}
+
 /// A store that reconnects by itself says again that it listens.
 #[tokio::test(start_paused = true)]
 async fn a_gap_that_the_store_itself_closes_counts_as_one() {

@@ -116,6 +116,64 @@ async fn a_failure_while_others_are_answered_is_not_held_against_the_store() {
     assert_eq!(world.find("new").await, "unknown");
 }
 
+/// However often it is asked for, and though nobody else asks meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_cannot_be_read_says_nothing_about_the_store() {
+    let world = World::new(Store::new());
+    world.warm().await;
+    for _ in 0..10 {
+        world.store.then(Next::Spoilt);
+        assert_eq!(world.find("odd").await, "unreadable");
+        assert!(matches!(world.cache.status().store, StoreState::Answering { .. }));
+        world.store.then(Next::Answer);
+        assert_eq!(world.find("new").await, "unknown");
+        world.store.revoke(KEY);
+        world.clock.advance(FRESH);
+        assert_eq!(world.find(KEY).await, "revoked", "it is not taken from memory");
+    }
+}
+
+/// Nobody knows whether it was revoked; and the store does not fail.
+#[tokio::test(start_paused = true)]
+async fn a_known_key_whose_row_cannot_be_read_any_more_is_let_in_no_longer_than_a_revoked_one() {
+    for store in [Store::new(), Store::telling()] {
+        let world = World::new(store);
+        world.warm().await;
+        world.store.then(Next::Spoilt);
+        world.clock.advance(FRESH * 4 / 5);
+        assert_eq!(world.now(KEY), Some("found"));
+        settle().await;
+        assert_eq!(world.now(KEY), None, "what was asked in the background counts");
+        assert_eq!(world.find(KEY).await, "unreadable");
+        world.store.then(Next::Answer);
+        assert_eq!(world.find(KEY).await, "found", "as soon as it was put right");
+        if world.store.following() == 0 {
+            world.store.then(Next::Spoilt);
+            world.clock.advance(FRESH);
+            assert_eq!(world.find(KEY).await, "unreadable");
+        }
+    }
+}
+
+/// It may have lasted a moment, and the key may have been revoked since.
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_long_ago_lets_nobody_in() {
+    let world = World::new(Store::new());
+    world.warm().await;
+    world.clock.advance(FRESH);
+    world.store.then(Next::Fail);
+    assert_eq!(world.find("new").await, "failed");
+    world.store.then(Next::Answer);
+    world.store.revoke(KEY);
+    world.clock.advance(just_under(FRESH));
+    let gate = world.store.hold();
+    assert_eq!(world.now(KEY), Some("found"), "the store is taken to be down");
+    world.clock.advance(INSTANT);
+    assert_eq!(world.now(KEY), None);
+    gate.open();
+    assert_eq!(world.find(KEY).await, "revoked");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failure_that_ends_with_the_next_answer() {
     let world = World::new(Store::new());
@@ -214,10 +272,12 @@ async fn no_more_unknown_keys_are_looked_up_at_a_time_than_there_is_room_for() {
     world.warm().await;
     world.clock.advance(FRESH);
     let gate = world.store.hold();
-    let waiting: Vec<_> = (0..4)
+    let waiting: Vec<_> = (0..4 * 16)
         .map(|number| world.spawn(&format!("junk-{number}")))
         .collect();
     world.store.was_asked(5).await;
+    settle().await;
+    assert_eq!(world.store.running(), 4, "the others wait");
     assert_eq!(world.find("one-more").await, "busy");
     // A key that was known is asked for all the same.
     let known = world.spawn(KEY);
@@ -283,12 +343,13 @@ async fn a_flood_of_random_keys_is_bounded_and_touches_no_known_key() {
         };
         let (answers, ()) = futures_util::future::join(junk, honest_ones).await;
         let busy = answers.iter().filter(|answer| **answer == "busy").count();
-        assert_eq!(busy, 1_000 - 64);
+        // Those that were being looked up when two hundred had been found to be nobody's.
+        assert!((800 - 64..=800).contains(&busy), "{busy}");
         settle().await;
         world.clock.advance(SECOND);
     }
     let junk = world.store.loads() - honest.iter().map(|key| world.store.loads_of(key)).sum::<usize>();
-    assert_eq!(junk, WAVES * 64);
+    assert!((WAVES * 200..=WAVES * 264).contains(&junk), "{junk}");
     for key in &honest {
         // Renewed ahead: about every 8 s of the 100 s.
         assert!(world.store.loads_of(key) <= 14, "{}", world.store.loads_of(key));
@@ -356,4 +417,22 @@ async fn keys_that_exist_are_learnt_as_fast_as_they_come() {
     );
     world.clock.advance(SECOND);
     assert_eq!(world.find("late").await, "found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_starts_under_load_refuses_nobody() {
+    let world = World::new(Store::new());
+    for number in 0..1_000 {
+        world.store.put(record(&format!("key-{number}")));
+    }
+    let gate = world.store.hold();
+    let callers: Vec<_> = (0..1_000)
+        .map(|number| world.spawn(&format!("key-{number}")))
+        .collect();
+    settle().await;
+    assert_eq!(world.store.running(), 64);
+    gate.open();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), "found");
+    }
 }

@@ -14,14 +14,14 @@ use super::{Database, LONG, add, record, time};
 use crate::postgres::Postgres;
 use crate::support::WRITE;
 
-struct Following {
+pub(super) struct Following {
     news: UnboundedReceiver<KeyNews>,
     task: JoinHandle<Result<(), SqlKeyStoreError>>,
 }
 
 impl Following {
     /// Follows, and has heard that it listens.
-    async fn of(store: &SqlKeyStore) -> Self {
+    pub(super) async fn of(store: &SqlKeyStore) -> Self {
         let (tell, news) = unbounded_channel();
         let store = store.clone();
         let task = tokio::spawn(async move {
@@ -33,7 +33,7 @@ impl Following {
         following
     }
 
-    async fn next(&mut self) -> KeyNews {
+    pub(super) async fn next(&mut self) -> KeyNews {
         timeout(LONG, self.news.recv())
             .await
             .expect("there is news")
@@ -49,7 +49,7 @@ impl Following {
     }
 }
 
-fn changed(id: &str) -> KeyNews {
+pub(super) fn changed(id: &str) -> KeyNews {
     KeyNews::Changed(KeyDigest::of(id))
 }
 

@@ -176,6 +176,44 @@ async fn a_file_that_another_program_keeps_is_an_error_when_the_deadline_passes(
     finds(&store).await;
 }
 
+/// A connection has answered and is on its way back to the pool, which asks it for a sign of life.
+#[tokio::test]
+async fn a_connection_that_leads_nowhere_while_it_is_given_back_is_given_up() {
+    let Some((server, pool)) = started().await else {
+        return;
+    };
+    let line = Line::to(pool.connect_options().get_port()).await;
+    let through: PgConnectOptions = (*pool.connect_options()).clone().port(line.port);
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(LONG);
+    let pool = pool.connect_with(through).await.unwrap();
+    let store = SqlKeyStore::postgres(pool);
+    finds(&store).await;
+    line.swallow();
+    finds(&store).await;
+    drop(server);
+}
+
+/// As it is without a write-ahead log: who writes shuts out all others for a moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_waits_for_another_program_that_writes_even_if_the_pool_does_not() {
+    let (options, _folder) = sqlite_file();
+    let options = options
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Delete)
+        .busy_timeout(Duration::ZERO);
+    let pool = sqlx::SqlitePool::connect_with(options.clone()).await.unwrap();
+    let store = SqlKeyStore::sqlite(pool).deadline(LONG).admin_deadline(LONG);
+    store.migrate().await.unwrap();
+    add(&store, record("key_1").build()).await;
+    let mut other = options.connect().await.unwrap();
+    let writing = other.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+    let key = KeyDigest::of("key_1");
+    let mut look_up = std::pin::pin!(store.find(&key));
+    let early = timeout(SHORT, &mut look_up).await;
+    assert!(early.is_err(), "{early:?}");
+    writing.rollback().await.unwrap();
+    assert!(look_up.await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_database_in_memory_outlives_a_deadline() {
     let pool = sqlx::sqlite::SqlitePoolOptions::new()

@@ -6,9 +6,11 @@ use futures_util::future::join_all;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgPool, SqlSafeStr};
-use tower_resource_server::{KeyRegistry, KeyStore, SqlKeyStore};
+use tower_resource_server::{KeyChange, KeyDigest, KeyRegistry, KeyStore, KeyUses, SqlKeyStore};
 
-use super::{Database, LONG, add, record};
+use super::news::{Following, changed};
+use super::{Database, LONG, add, record, time};
+use crate::support::READ;
 
 const SQLITE: &str = include_str!("../../../../src/store/sql/migrations/sqlite/0001_api_keys.sql");
 const POSTGRES: &str = "src/store/sql/migrations/postgres/0001_api_keys.sql";
@@ -134,6 +136,61 @@ async fn in_postgres_the_schema_is_the_first_of_the_search_path() {
     for store in &stores {
         store.migrate().await.unwrap();
     }
+}
+
+/// The schema is not `public`, its owner is somebody else, and no right is given that is not needed.
+#[tokio::test]
+async fn in_postgres_it_needs_no_right_but_those_that_its_text_names() {
+    let Some(Database::Postgres(pool, server)) = Database::postgres().await else {
+        return;
+    };
+    // Roles belong to the server and not to the database.
+    let name = pool.connect_options().get_database().unwrap().to_owned();
+    let (reader, administrator) = (format!("{name}_reader"), format!("{name}_administrator"));
+    let of = async |role: &str| {
+        let options = (*pool.connect_options()).clone().username(role);
+        let pool = PgPoolOptions::new().acquire_timeout(LONG);
+        let pool = pool.connect_with(options.options([("search_path", "keys")]));
+        SqlKeyStore::postgres(pool.await.unwrap())
+            .admin_deadline(LONG)
+            .deadline(LONG)
+    };
+    let run = async |sql: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&pool)
+            .await
+            .unwrap();
+    };
+    run("CREATE SCHEMA keys".to_owned()).await;
+    of("postgres").await.migrate().await.unwrap();
+    run(format!(
+        "CREATE ROLE {reader} LOGIN; CREATE ROLE {administrator} LOGIN; \
+         GRANT USAGE ON SCHEMA keys TO {reader}, {administrator}; \
+         GRANT SELECT ON keys.tower_resource_server_api_keys TO {reader}, {administrator}; \
+         GRANT INSERT, UPDATE ON keys.tower_resource_server_api_keys TO {administrator}"
+    ))
+    .await;
+    let (reads, administers) = (of(&reader).await, of(&administrator).await);
+    let mut following = Following::of(&reads).await;
+    works(&administers, "key_1").await;
+    assert_eq!(following.next().await, changed("key_1"));
+    administers.set_scopes("key_1", [READ]).await.unwrap();
+    assert_eq!(following.next().await, changed("key_1"));
+    let used = [KeyUses::new("key_1", 2, time(9))];
+    administers.add_uses(&used).await.unwrap();
+    assert_eq!(reads.get("key_1").await.unwrap().unwrap().uses(), 2);
+    for refused in [
+        reads
+            .commit(&KeyChange::add(record("key_2").build()))
+            .await
+            .map(drop),
+        reads.add_uses(&used).await,
+        administers.migrate().await,
+    ] {
+        refused.expect_err("it has not the right");
+    }
+    assert!(reads.find(&KeyDigest::of("key_1")).await.unwrap().is_some());
+    drop(server);
 }
 
 #[tokio::test]

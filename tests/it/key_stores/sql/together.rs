@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::sqlite::{SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 use tower_resource_server::{
@@ -17,7 +17,9 @@ const TASKS: u64 = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_and_nothing_revoked_is_found_live() {
-    for database in Database::each().await {
+    let mut all = Database::each().await;
+    all.push(Database::sqlite_with(SqliteJournalMode::Delete).await);
+    for database in all {
         let store = database.migrated().await;
         let nodes = Arc::new([store.clone(), database.store()]);
         add(&store, record("hot").build()).await;
@@ -100,6 +102,13 @@ async fn a_stricter_default_isolation_changes_nothing() {
         changed.unwrap();
     }
     assert_eq!(store.get("hot").await.unwrap().unwrap().revision(), 20);
+    assert!(
+        store
+            .find(record("hot").build().digest())
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
