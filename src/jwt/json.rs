@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
 
 const DEEPEST: usize = 16;
 const MOST_MEMBERS: usize = 256;
@@ -81,9 +82,9 @@ impl<'t> Members<'t> for Unread {
     }
 }
 
-/// The names of an object's members so far.
+/// The names of an object's members so far. Claims have less than 24, so nothing is allocated for most.
 #[derive(Default)]
-struct Seen<'t>(Vec<Cow<'t, str>>);
+struct Seen<'t>(SmallVec<[Cow<'t, str>; 24]>);
 
 impl<'t> Seen<'t> {
     fn add<E: de::Error>(&mut self, name: Cow<'t, str>) -> Result<(), E> {
@@ -92,9 +93,6 @@ impl<'t> Seen<'t> {
         }
         if self.0.len() == MOST_MEMBERS {
             return Err(E::custom("too many members"));
-        }
-        if self.0.is_empty() {
-            self.0.reserve(16);
         }
         self.0.push(name);
         Ok(())

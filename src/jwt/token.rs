@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use smallvec::SmallVec;
 
 use super::claims::Claims;
 use super::header::Header;
@@ -9,10 +10,13 @@ use super::json::{Text, read_object};
 use crate::error::AuthError;
 use crate::jwks::{Algorithm, KeySet, PublishedKey, Selection};
 
+/// Most tokens are no longer than this when they are decoded, and need no room on the heap.
+const SHORT: usize = 1_024;
+
 /// The three parts of a compact JWS, decoded: what an [`UnverifiedToken`] borrows from.
 pub(super) struct Parts<'t> {
     signing_input: &'t str,
-    decoded: Vec<u8>,
+    decoded: SmallVec<[u8; SHORT]>,
     header_end: usize,
     payload_end: usize,
 }
@@ -29,14 +33,20 @@ impl<'t> Parts<'t> {
         if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(AuthError::TokenMalformed);
         }
-        let mut decoded = Vec::with_capacity(token.len());
-        let mut append = |part: &str| match URL_SAFE_NO_PAD.decode_vec(part, &mut decoded) {
-            Ok(()) => Ok(decoded.len()),
-            Err(_) => Err(AuthError::TokenMalformed),
+        // Longer than what is decoded, by more than the decoder wants.
+        let mut decoded = SmallVec::from_elem(0, token.len());
+        let mut end = 0;
+        let mut append = |part: &str| {
+            let room = decoded.get_mut(end..).unwrap_or_default();
+            end += URL_SAFE_NO_PAD
+                .decode_slice(part, room)
+                .map_err(|_| AuthError::TokenMalformed)?;
+            Ok(end)
         };
         let header_end = append(header)?;
         let payload_end = append(payload)?;
-        append(signature)?;
+        let signature_end = append(signature)?;
+        decoded.truncate(signature_end);
         let (signing_input, _) = token.split_at(header.len() + 1 + payload.len());
         Ok(Self {
             signing_input,
