@@ -2,7 +2,7 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use super::issuer::Issuer;
-use super::token::{Parts, UnverifiedToken};
+use super::token::{UnverifiedToken, read_token};
 use super::trusted::{Found, TrustedIssuers};
 use super::verified_tokens::{TokenName, VerifiedTokens};
 use crate::authenticator::{Authenticator, BoxFuture, Judgement, Verdict};
@@ -47,13 +47,13 @@ impl JwtAuthenticator {
         if let Some(known) = self.verified.get(name, &self.issuers) {
             return Ok(Verdict::Done(Ok(known)));
         }
-        let parts = Parts::decode(token)?;
-        let unverified = UnverifiedToken::read(&parts)?;
-        match self.issuers.find(unverified.issuer()?) {
-            Found::Here(issuer) => self.fresh(name, token, &issuer).start(unverified),
-            Found::Wait(looking) => Ok(self.judge_after(looking, name, token.to_owned())),
-            Found::Refused(error) => Err(error),
-        }
+        read_token(token, |unverified| {
+            match self.issuers.find(unverified.issuer()?) {
+                Found::Here(issuer) => self.fresh(name, token, &issuer).start(unverified),
+                Found::Wait(looking) => Ok(self.judge_after(looking, name, token.to_owned())),
+                Found::Refused(error) => Err(error),
+            }
+        })
     }
 
     fn fresh<'t>(&'t self, name: TokenName, token: &'t str, issuer: &'t Issuer) -> Fresh<'t> {
@@ -91,25 +91,24 @@ struct Fresh<'t> {
 }
 
 impl Fresh<'_> {
-    fn start(&self, unverified: UnverifiedToken<'_>) -> Result<Verdict, AuthError> {
-        self.issuer.check_header(&unverified)?;
+    fn start(&self, unverified: &UnverifiedToken<'_>) -> Result<Verdict, AuthError> {
+        self.issuer.check_header(unverified)?;
         let keys = match self.issuer.keys.current() {
             Lookup::Ready(keys) => keys,
             Lookup::Wait(loading) => return Ok(self.judge_after(loading)),
             Lookup::Refused(error) => return Err(error),
         };
         match self.judge(unverified, &keys) {
-            Err(AuthError::SigningKeyUnknown) => self.look_beyond(),
+            Err(AuthError::SigningKeyUnknown) => self.look_beyond(unverified),
             judgement => Ok(Verdict::Done(judgement)),
         }
     }
 
     fn start_anew(&self) -> Result<Verdict, AuthError> {
-        let parts = Parts::decode(self.token)?;
-        self.start(UnverifiedToken::read(&parts)?)
+        read_token(self.token, |unverified| self.start(unverified))
     }
 
-    fn judge(&self, unverified: UnverifiedToken<'_>, keys: &KeySet) -> Judgement {
+    fn judge(&self, unverified: &UnverifiedToken<'_>, keys: &KeySet) -> Judgement {
         let judged = self.issuer.judge(unverified, keys)?;
         self.verified
             .remember(self.name, self.token.len(), self.issuer, keys, &judged);
@@ -117,14 +116,11 @@ impl Fresh<'_> {
     }
 
     fn judge_again(&self, keys: &KeySet) -> Judgement {
-        let parts = Parts::decode(self.token)?;
-        self.judge(UnverifiedToken::read(&parts)?, keys)
+        read_token(self.token, |unverified| self.judge(unverified, keys))
     }
 
     /// The key is not among those in memory: a newer set may have it.
-    fn look_beyond(&self) -> Result<Verdict, AuthError> {
-        let parts = Parts::decode(self.token)?;
-        let unverified = UnverifiedToken::read(&parts)?;
+    fn look_beyond(&self, unverified: &UnverifiedToken<'_>) -> Result<Verdict, AuthError> {
         let (kid, algorithm) = unverified.key_name();
         match self.issuer.keys.beyond(kid, algorithm) {
             Lookup::Ready(keys) => self.judge_again(&keys).map(|data| Verdict::Done(Ok(data))),

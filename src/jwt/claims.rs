@@ -3,7 +3,7 @@
 use serde::de::{IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
-use super::json::{Members, NumericDate, Object, OneOrMany, Text, TextOrOther, WholeNumber};
+use super::json::{Members, NumericDate, OneOrMany, Text, TextOrOther, WholeNumber, next_object};
 
 #[derive(Debug, Default)]
 pub(super) struct Claims<'t> {
@@ -74,8 +74,8 @@ impl<'t> Members<'t> for Claims<'t> {
             "auth_time" => self.auth_time = Some(map.next_value()?),
             "tid" => self.tid = Some(map.next_value()?),
             "token_version" => self.token_version = Some(map.next_value()?),
-            "act" => self.act = Some(map.next_value_seed(Object::default())?),
-            "cnf" => self.confirmation = Some(map.next_value_seed(Object::default())?),
+            "act" => self.act = Some(next_object(map)?),
+            "cnf" => self.confirmation = Some(next_object(map)?),
             "authorization_details" => self.authorization_details = Some(map.next_value()?),
             _ => return self.kind.take(name, map),
         }

@@ -2,7 +2,7 @@
 
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::json::{Members, Object, Text, Unread};
+use super::json::{Members, Text, Unread, next_object};
 
 /// Longer than any name of a key that is in use.
 const LONGEST_KID: usize = 512;
@@ -33,7 +33,7 @@ impl<'t> Members<'t> for Header<'t> {
             "jku" | "x5u" | "x5t" | "x5t#S256" => drop(map.next_value::<Text<'_>>()?),
             "x5c" => drop(map.next_value::<Vec<Text<'_>>>()?),
             "jwk" => {
-                map.next_value_seed(Object::<Unread>::default())?;
+                next_object::<Unread, _>(map)?;
             }
             _ => return Ok(false),
         }

@@ -140,9 +140,9 @@ impl Issuer {
     }
 
     /// The principal of a token, if the token passes everything: type, algorithm, key, signature, rules, claims type.
-    pub(super) fn judge(&self, token: UnverifiedToken<'_>, keys: &KeySet) -> Result<Judged, AuthError> {
+    pub(super) fn judge(&self, token: &UnverifiedToken<'_>, keys: &KeySet) -> Result<Judged, AuthError> {
         let rules = &*self.rules;
-        self.check_header(&token)?;
+        self.check_header(token)?;
         let token = token.verify(&rules.algorithms, keys)?;
         let claims = token.claims();
         rules.profile.check_claims(claims)?;

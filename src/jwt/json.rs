@@ -20,13 +20,22 @@ pub(super) trait Members<'t>: Default {
 
 /// Reads the whole text as one object. The error never holds a piece of the text, which is a stranger's.
 pub(super) fn read_object<'t, M: Members<'t>>(bytes: &'t [u8]) -> Result<M, &'static str> {
+    let mut members = M::default();
+    read_object_into(bytes, &mut members)?;
+    Ok(members)
+}
+
+/// The same, into a place that is there: for what is large, so that it is never moved.
+pub(super) fn read_object_into<'t, M: Members<'t>>(
+    bytes: &'t [u8],
+    members: &mut M,
+) -> Result<(), &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let members = Object::<M>::default()
+    Object::into(members)
         .deserialize(&mut reader)
         .map_err(|error| describe(&error))?;
-    reader.end().map_err(|_| "something stands behind the object")?;
-    Ok(members)
+    reader.end().map_err(|_| "something stands behind the object")
 }
 
 pub(super) fn describe(error: &serde_json::Error) -> &'static str {
@@ -36,39 +45,52 @@ pub(super) fn describe(error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// Reads an object, here or inside another.
-pub(super) struct Object<M>(M, Anything);
+/// Reads the value of a member that must be an object.
+pub(super) fn next_object<'t, M: Members<'t>, A: MapAccess<'t>>(map: &mut A) -> Result<M, A::Error> {
+    let mut members = M::default();
+    map.next_value_seed(Object::into(&mut members))?;
+    Ok(members)
+}
 
-impl<M: Default> Default for Object<M> {
-    fn default() -> Self {
-        Self(M::default(), Anything { depth: 1 })
+/// Reads an object, here or inside another.
+struct Object<'m, M> {
+    members: &'m mut M,
+    rest: Anything,
+}
+
+impl<'m, M> Object<'m, M> {
+    fn into(members: &'m mut M) -> Self {
+        Self {
+            members,
+            rest: Anything { depth: 1 },
+        }
     }
 }
 
-impl<'t, M: Members<'t>> DeserializeSeed<'t> for Object<M> {
-    type Value = M;
+impl<'t, M: Members<'t>> DeserializeSeed<'t> for Object<'_, M> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<M, D::Error> {
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'t, M: Members<'t>> Visitor<'t> for Object<M> {
-    type Value = M;
+impl<'t, M: Members<'t>> Visitor<'t> for Object<'_, M> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'t>>(mut self, mut map: A) -> Result<M, A::Error> {
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = Seen::default();
         while let Some(Text(name)) = map.next_key()? {
-            if !self.0.take(&name, &mut map)? {
-                map.next_value_seed(self.1)?;
+            if !self.members.take(&name, &mut map)? {
+                map.next_value_seed(self.rest)?;
             }
             seen.add(name)?;
         }
-        Ok(self.0)
+        Ok(())
     }
 }
 

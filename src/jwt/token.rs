@@ -6,24 +6,24 @@ use smallvec::SmallVec;
 
 use super::claims::Claims;
 use super::header::Header;
-use super::json::{Text, read_object};
+use super::json::{Text, read_object, read_object_into};
 use crate::error::AuthError;
 use crate::jwks::{Algorithm, KeySet, PublishedKey, Selection};
 
-/// Most tokens are no longer than this when they are decoded, and need no room on the heap.
-const SHORT: usize = 1_024;
+/// Where a token is decoded. Most are no longer than this, and need nothing of the heap.
+type Room = SmallVec<[u8; 1_024]>;
 
 /// The three parts of a compact JWS, decoded: what an [`UnverifiedToken`] borrows from.
-pub(super) struct Parts<'t> {
+struct Parts<'t> {
     signing_input: &'t str,
-    decoded: SmallVec<[u8; SHORT]>,
+    decoded: &'t [u8],
     header_end: usize,
     payload_end: usize,
 }
 
 impl<'t> Parts<'t> {
     /// Exactly three non-empty parts of canonical base64url without padding (RFC 7515 section 2; RFC 4648 section 3.5).
-    pub(super) fn decode(token: &'t str) -> Result<Self, AuthError> {
+    fn decode(token: &'t str, decoded: &'t mut Room) -> Result<Self, AuthError> {
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -34,13 +34,12 @@ impl<'t> Parts<'t> {
             return Err(AuthError::TokenMalformed);
         }
         // Longer than what is decoded, by more than the decoder wants.
-        let mut decoded = SmallVec::from_elem(0, token.len());
+        decoded.resize(token.len(), 0);
         let mut end = 0;
         let mut append = |part: &str| {
             let room = decoded.get_mut(end..).unwrap_or_default();
-            end += URL_SAFE_NO_PAD
-                .decode_slice(part, room)
-                .map_err(|_| AuthError::TokenMalformed)?;
+            let read = URL_SAFE_NO_PAD.decode_slice(part, room);
+            end += read.map_err(|_| AuthError::TokenMalformed)?;
             Ok(end)
         };
         let header_end = append(header)?;
@@ -56,13 +55,13 @@ impl<'t> Parts<'t> {
         })
     }
 
-    fn header(&self) -> &[u8] {
+    fn header(&self) -> &'t [u8] {
         self.decoded.get(..self.header_end).unwrap_or_default()
     }
 
     /// The header, if a token with it can be judged at all, and the algorithm that it names.
-    fn read_header(&self) -> Result<(Header<'_>, Algorithm), AuthError> {
-        let header: Header<'_> = read_object(self.header()).map_err(AuthError::HeaderMalformed)?;
+    fn read_header(&self) -> Result<(Header<'t>, Algorithm), AuthError> {
+        let header: Header<'t> = read_object(self.header()).map_err(AuthError::HeaderMalformed)?;
         if header.has_extension {
             return Err(AuthError::CriticalExtension);
         }
@@ -78,13 +77,13 @@ impl<'t> Parts<'t> {
         Ok((header, algorithm))
     }
 
-    fn payload(&self) -> &[u8] {
+    fn payload(&self) -> &'t [u8] {
         self.decoded
             .get(self.header_end..self.payload_end)
             .unwrap_or_default()
     }
 
-    fn signature(&self) -> &[u8] {
+    fn signature(&self) -> &'t [u8] {
         self.decoded.get(self.payload_end..).unwrap_or_default()
     }
 }
@@ -92,24 +91,31 @@ impl<'t> Parts<'t> {
 /// A token that nobody has vouched for. Its claims are read already and cannot be asked for, `iss` excepted, which only
 /// ever selects one of the configured issuers.
 pub(super) struct UnverifiedToken<'t> {
-    parts: &'t Parts<'t>,
+    parts: Parts<'t>,
     header: Header<'t>,
     algorithm: Algorithm,
-    claims: Claims<'t>,
+    claims: &'t Claims<'t>,
+}
+
+/// Reads a token and hands it to who judges it. Decoded text and claims stay where they are read, since both are large.
+pub(super) fn read_token<T>(
+    token: &str,
+    judge: impl FnOnce(&UnverifiedToken<'_>) -> Result<T, AuthError>,
+) -> Result<T, AuthError> {
+    let mut room = Room::new();
+    let parts = Parts::decode(token, &mut room)?;
+    let (header, algorithm) = parts.read_header()?;
+    let mut claims = Claims::default();
+    read_object_into(parts.payload(), &mut claims).map_err(AuthError::PayloadMalformed)?;
+    judge(&UnverifiedToken {
+        parts,
+        header,
+        algorithm,
+        claims: &claims,
+    })
 }
 
 impl<'t> UnverifiedToken<'t> {
-    pub(super) fn read(parts: &'t Parts<'t>) -> Result<Self, AuthError> {
-        let (header, algorithm) = parts.read_header()?;
-        let claims = read_object(parts.payload()).map_err(AuthError::PayloadMalformed)?;
-        Ok(Self {
-            parts,
-            header,
-            algorithm,
-            claims,
-        })
-    }
-
     /// Whose token it says it is.
     pub(super) fn issuer(&self) -> Result<&str, AuthError> {
         self.claims
@@ -138,11 +144,11 @@ impl<'t> UnverifiedToken<'t> {
 
     /// Checks the signature with the one key of the issuer that fits: the only way to a [`VerifiedToken`]. The algorithm
     /// must be in the issuer's list before any key is looked at (RFC 8725 section 3.1).
-    pub(super) fn verify(
-        self,
+    pub(super) fn verify<'v>(
+        &'v self,
         accepted: &[Algorithm],
-        keys: &'t KeySet,
-    ) -> Result<VerifiedToken<'t>, AuthError> {
+        keys: &'v KeySet,
+    ) -> Result<VerifiedToken<'v>, AuthError> {
         self.check_algorithm(accepted)?;
         let key = match keys.select(self.header.kid(), self.algorithm) {
             Selection::One(key) => key,
@@ -163,13 +169,13 @@ impl<'t> UnverifiedToken<'t> {
 /// A token whose signature is its issuer's. Whether it is valid here and now is for the rules to say.
 pub(super) struct VerifiedToken<'t> {
     payload: &'t [u8],
-    claims: Claims<'t>,
+    claims: &'t Claims<'t>,
     key: &'t PublishedKey,
 }
 
 impl<'t> VerifiedToken<'t> {
     pub(super) fn claims(&self) -> &Claims<'t> {
-        &self.claims
+        self.claims
     }
 
     /// The key that signed it.
