@@ -151,6 +151,25 @@ async fn no_other_character_is_read() {
 }
 
 #[tokio::test]
+async fn one_bad_byte_is_seen_wherever_it_stands_in_a_long_value() {
+    let app = keys();
+    for bad in ('!'..='~')
+        .filter(|c| !c.is_ascii_alphanumeric() && !"-._~+/=".contains(*c))
+        .map(|c| c as u8)
+        .chain(0x80..=0xff)
+    {
+        for place in [0, 1, 15, 16, 17, 31, 32, 63, 64, 98, 99] {
+            let mut value = b"Bearer ".to_vec();
+            value.extend([b'a'; 100]);
+            value[7 + place] = bad;
+            let request = http::Request::get("/").header("authorization", value.as_slice());
+            let answer = call(&app, request.body(axum::body::Body::empty()).unwrap()).await;
+            assert_eq!(answer.reason(), "header_unreadable", "{bad:#x} at {place}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn padding_stands_at_the_end_and_not_alone() {
     for value in [
         "Bearer =",
