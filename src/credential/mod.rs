@@ -48,7 +48,10 @@ impl<'r> Credential<'r> {
 
     /// Whether the value has three parts: a compact JWS, if it is anything.
     pub(crate) fn has_jwt_shape(&self) -> bool {
-        self.value.bytes().filter(|byte| *byte == b'.').count() == 2
+        // So few at a time that one byte can count them: then the compiler counts many places at once.
+        let dots_in = |part: &[u8]| part.iter().fold(0, |dots, byte| dots + u8::from(*byte == b'.'));
+        let parts = self.value.as_bytes().chunks(usize::from(u8::MAX));
+        parts.map(|part| usize::from(dots_in(part))).sum::<usize>() == 2
     }
 
     /// Whether it is the very same value, which another reader found: a header that holds a credential holds one.
