@@ -192,14 +192,18 @@ impl ApiKeyRecord {
         if !self.digest().matches(digest) {
             return Err(AuthError::ApiKeyUnknown);
         }
+        let name = || (Arc::clone(&self.0.told.id), Arc::clone(&self.0.told.owner));
         if self.is_revoked() {
-            return Err(AuthError::ApiKeyRevoked);
+            let (id, owner) = name();
+            return Err(AuthError::ApiKeyRevoked { id, owner });
         }
         if self.not_before().is_some_and(|start| now < start) {
-            return Err(AuthError::ApiKeyNotYetValid);
+            let (id, owner) = name();
+            return Err(AuthError::ApiKeyNotYetValid { id, owner });
         }
         if self.expires_at().is_some_and(|end| now >= end) {
-            return Err(AuthError::ApiKeyExpired);
+            let (id, owner) = name();
+            return Err(AuthError::ApiKeyExpired { id, owner });
         }
         Ok(Arc::clone(&self.0.principal))
     }

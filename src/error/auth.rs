@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::RejectionKind;
@@ -9,7 +10,8 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// Why a request was refused, exactly: for the log, never for the client.
 ///
 /// Each variant has a stable [`reason`](Self::reason) code, which logs, metrics and audits share. Nothing in here comes
-/// from an unverified credential: the texts are ours, so no secret and no forged line can reach a log.
+/// from an unverified credential: the texts are ours, and ids and owners of API keys are the store's, quoted; so no secret
+/// and no forged line can reach a log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
@@ -109,14 +111,29 @@ pub enum AuthError {
     #[error("the API key is unknown")]
     ApiKeyUnknown,
     /// The key was revoked.
-    #[error("the API key was revoked")]
-    ApiKeyRevoked,
+    #[error("the API key {id:?} of {owner:?} was revoked")]
+    ApiKeyRevoked {
+        /// What the key is called in its store.
+        id: Arc<str>,
+        /// Whose it was.
+        owner: Arc<str>,
+    },
     /// The key has expired.
-    #[error("the API key has expired")]
-    ApiKeyExpired,
+    #[error("the API key {id:?} of {owner:?} has expired")]
+    ApiKeyExpired {
+        /// What the key is called in its store.
+        id: Arc<str>,
+        /// Whose it was.
+        owner: Arc<str>,
+    },
     /// The key's time has not come yet.
-    #[error("the API key is not valid yet")]
-    ApiKeyNotYetValid,
+    #[error("the API key {id:?} of {owner:?} is not valid yet")]
+    ApiKeyNotYetValid {
+        /// What the key is called in its store.
+        id: Arc<str>,
+        /// Whose it is.
+        owner: Arc<str>,
+    },
 
     /// A scope that the route asks for is not held.
     #[error("the caller lacks the scopes {0:?}")]
@@ -190,9 +207,9 @@ impl AuthError {
             Self::ApiKeyMalformed => "api_key_malformed",
             Self::ApiKeyOfOtherEnvironment => "api_key_of_other_environment",
             Self::ApiKeyUnknown => "api_key_unknown",
-            Self::ApiKeyRevoked => "api_key_revoked",
-            Self::ApiKeyExpired => "api_key_expired",
-            Self::ApiKeyNotYetValid => "api_key_not_yet_valid",
+            Self::ApiKeyRevoked { .. } => "api_key_revoked",
+            Self::ApiKeyExpired { .. } => "api_key_expired",
+            Self::ApiKeyNotYetValid { .. } => "api_key_not_yet_valid",
             Self::ScopeMissing(_) => "scope_missing",
             Self::ClaimsAbsent => "claims_absent",
             Self::KeysUnavailable { .. } => "keys_unavailable",

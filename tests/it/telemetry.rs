@@ -487,9 +487,23 @@ fn a_request_that_passes_is_not_logged() {
 fn the_log_tells_apart_what_the_answer_does_not() {
     let keys = store();
     keys.insert(record("revoked").revoked().build());
+    let odd = tower_resource_server::KeyDigest::of("odd");
+    let odd = tower_resource_server::ApiKeyRecord::builder("key_2", "two\nlines", odd);
+    keys.insert(odd.revoked().build());
     let app = whoami().layer(ApiKeyLayer::new(keys));
     let log_of = |key| logged(async { call(&app, request(&[("x-api-key", key)])).await }).1;
-    assert!(log_of("revoked").contains("reason=\"api_key_revoked\""));
+    let revoked = log_of("revoked");
+    assert!(revoked.contains("reason=\"api_key_revoked\""), "{revoked}");
+    // Whose key it was is told, so that somebody can be told; and nothing that a store holds makes a line of its own.
+    assert!(
+        revoked.contains(r#"the API key "key_1" of "robot" was revoked"#),
+        "{revoked}"
+    );
+    let odd = log_of("odd");
+    assert!(
+        odd.contains(r#"of "two\nlines" was revoked"#) && odd.lines().count() == 1,
+        "{odd}"
+    );
     assert!(log_of("unknown").contains("reason=\"api_key_unknown\""));
 }
 
@@ -550,10 +564,19 @@ fn all_errors() -> Vec<AuthError> {
         AuthError::ClaimsUndecodable(String::new()),
         AuthError::ApiKeyMalformed,
         AuthError::ApiKeyUnknown,
-        AuthError::ApiKeyRevoked,
-        AuthError::ApiKeyExpired,
+        AuthError::ApiKeyRevoked {
+            id: "key_1".into(),
+            owner: "robot".into(),
+        },
+        AuthError::ApiKeyExpired {
+            id: "key_1".into(),
+            owner: "robot".into(),
+        },
         AuthError::ApiKeyOfOtherEnvironment,
-        AuthError::ApiKeyNotYetValid,
+        AuthError::ApiKeyNotYetValid {
+            id: "key_1".into(),
+            owner: "robot".into(),
+        },
         AuthError::ScopeMissing(ScopeSet::empty()),
         AuthError::ClaimsAbsent,
         AuthError::KeysUnavailable {
