@@ -12,7 +12,8 @@
 //! process, over every byte of the token. Whoever does not know the key can do no better than guess: each guess costs a
 //! request and hits one of the 10,000 names with a probability of 2^-114. Nothing of a name is ever seen outside (no log, no
 //! answer, no time that depends on how much of it is right: a name is found or not), so a guess teaches nothing for the next
-//! one. A plain digest such as SHA-256 would do as well without a key, and costs four times as much.
+//! one. A plain digest such as SHA-256 would do as well without a key, and takes nearly as long as a whole hit does now:
+//! `cargo bench --bench jwt` prints both.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
