@@ -229,73 +229,65 @@ fn scopes(one: &TestIssuer) {
     );
 }
 
+/// The same cases with a token that is known, and with tokens that are not.
+fn known_and_fresh(title: &str, idp: &TestIssuer, cases: impl Fn(&[Vec<HeaderValue>]) -> Vec<Case>) {
+    group(&format!("{title}, known token"), cases(&known(idp, 0)));
+    group(&format!("{title}, fresh token"), cases(&fresh(idp, 0)));
+}
+
 fn combined(one: &TestIssuer) {
-    let (keys, _) = keys();
-    for (title, rounds) in [
-        ("or, known token", known(one, 0)),
-        ("or, fresh token", fresh(one, 0)),
-    ] {
-        let either = layer(one).or(keys.clone());
-        group(
-            title,
-            vec![
-                Case::new(
-                    "tokens alone",
-                    layer(one).layer(bare()),
-                    "authorization",
-                    rounds.clone(),
-                ),
-                Case::new("tokens or keys", either.layer(bare()), "authorization", rounds),
-            ],
-        );
-    }
+    let either = layer(one).or(keys().0);
+    known_and_fresh("or", one, |rounds| {
+        vec![
+            Case::new(
+                "tokens alone",
+                layer(one).layer(bare()),
+                "authorization",
+                rounds.to_vec(),
+            ),
+            Case::new(
+                "tokens or keys",
+                either.layer(bare()),
+                "authorization",
+                rounds.to_vec(),
+            ),
+        ]
+    });
+}
+
+/// A case for each of these sizes.
+fn sized<const N: usize>(
+    sizes: [usize; N],
+    rounds: &[Vec<HeaderValue>],
+    layer: impl Fn(usize) -> JwtLayer,
+) -> Vec<Case> {
+    let case = |size: usize| {
+        Case::new(
+            size.to_string(),
+            layer(size).layer(bare()),
+            "authorization",
+            rounds.to_vec(),
+        )
+    };
+    sizes.map(case).into()
 }
 
 fn issuers() {
     let many: Vec<TestIssuer> = (0..100).map(idp).collect();
-    let last = &many[99];
-    for (title, rounds) in [
-        ("issuers, known token", known(last, 0)),
-        ("issuers, fresh token", fresh(last, 0)),
-    ] {
-        group(
-            title,
-            [1, 10, 100]
-                .map(|count| {
-                    let trusted = many[100 - count..].iter().map(|idp| issuer(idp, &idp.jwks()));
-                    let layer = JwtLayer::new(TrustedIssuers::new(trusted).unwrap());
-                    Case::new(
-                        format!("{count}"),
-                        layer.layer(bare()),
-                        "authorization",
-                        rounds.clone(),
-                    )
-                })
-                .into(),
-        );
-    }
+    known_and_fresh("issuers", &many[99], |rounds| {
+        sized([1, 10, 100], rounds, |count| {
+            let trusted = many[100 - count..].iter().map(|idp| issuer(idp, &idp.jwks()));
+            JwtLayer::new(TrustedIssuers::new(trusted).unwrap())
+        })
+    });
 }
 
 fn keys_of_one(one: &TestIssuer) {
-    for (title, rounds) in [
-        ("keys of the issuer, known token", known(one, 0)),
-        ("keys of the issuer, fresh token", fresh(one, 0)),
-    ] {
-        group(
-            title,
-            [1, 100, 200]
-                .map(|count| {
-                    let layer = JwtLayer::new(issuer(one, &crowd(one, count)));
-                    Case::new(
-                        format!("{count}"),
-                        layer.layer(bare()),
-                        "authorization",
-                        rounds.clone(),
-                    )
-                })
-                .into(),
-        );
-    }
+    known_and_fresh("keys of the issuer", one, |rounds| {
+        sized([1, 100, 200], rounds, |count| {
+            JwtLayer::new(issuer(one, &crowd(one, count)))
+        })
+    });
 }
 
 fn sizes(one: &TestIssuer) {
