@@ -71,7 +71,7 @@ impl AnyOf {
 
 impl Authenticator for AnyOf {
     fn find<'r>(&self, request: &RequestHead<'r>) -> Presented<'r> {
-        let mut kept: Option<(Credential<'r>, bool)> = None;
+        let mut kept: Option<Credential<'r>> = None;
         for (index, authenticator) in self.0.iter().enumerate() {
             let mut found = match authenticator.find(request) {
                 Presented::None => continue,
@@ -79,19 +79,19 @@ impl Authenticator for AnyOf {
                 flaw => return flaw,
             };
             found.judge = index;
-            let fits = authenticator.fits(&found);
             kept = match kept {
-                None => Some((found, fits)),
-                Some((first, _)) if !found.is_in_the_place_of(&first) => return Presented::Twice,
-                Some((_, false)) if fits => Some((found, true)),
-                first => first,
+                Some(first) if !found.is_in_the_place_of(&first) => return Presented::Twice,
+                Some(first) if self.fits(&first) || !authenticator.fits(&found) => Some(first),
+                _ => Some(found),
             };
         }
-        kept.map_or(Presented::None, |(credential, _)| Presented::One(credential))
+        kept.map_or(Presented::None, Presented::One)
     }
 
+    /// Whether it is of the kind that is to judge it.
     fn fits(&self, credential: &Credential<'_>) -> bool {
-        self.0.iter().any(|authenticator| authenticator.fits(credential))
+        self.judge_of(credential)
+            .is_some_and(|authenticator| authenticator.fits(credential))
     }
 
     fn judge(&self, credential: &Credential<'_>, request: &RequestHead<'_>) -> Verdict {

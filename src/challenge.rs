@@ -18,6 +18,13 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
+    /// The scheme of this name, which is compared without case (RFC 9110 section 11.1).
+    pub(crate) fn named(word: &[u8]) -> Option<Self> {
+        [Self::Bearer, Self::ApiKey]
+            .into_iter()
+            .find(|scheme| word.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
+    }
+
     /// The word as it is written in a header.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

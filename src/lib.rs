@@ -133,6 +133,7 @@ mod policy;
 mod principal;
 mod scope;
 mod secret;
+mod shared_text;
 mod telemetry;
 
 mod adapter;

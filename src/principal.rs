@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::challenge::{Challenges, Scheme};
 use crate::scope::{Scope, ScopeSet};
+use crate::shared_text::SharedStr;
 
 /// How a caller proved who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,7 +47,7 @@ pub struct Identity {
     pub(crate) method: Method,
     pub(crate) user: bool,
     pub(crate) issuer: Option<Arc<str>>,
-    pub(crate) subject: Option<Arc<str>>,
+    pub(crate) subject: Option<SharedStr>,
 }
 
 impl Identity {
@@ -151,9 +152,9 @@ pub struct Principal {
 #[derive(Debug, Clone)]
 pub(crate) struct PrincipalData {
     pub(crate) identity: Identity,
-    pub(crate) client: Option<Box<str>>,
+    pub(crate) client: Option<SharedStr>,
     pub(crate) scopes: ScopeSet,
-    pub(crate) credential_id: Option<Box<str>>,
+    pub(crate) credential_id: Option<SharedStr>,
     pub(crate) actor: Option<Box<Actor>>,
     pub(crate) authentication: Option<Box<Authentication>>,
     pub(crate) details: Vec<AuthorizationDetail>,
@@ -162,6 +163,8 @@ pub(crate) struct PrincipalData {
     pub(crate) issued_at: Option<SystemTime>,
     pub(crate) expires_at: Option<SystemTime>,
     pub(crate) claims: Option<Arc<dyn Any + Send + Sync>>,
+    /// What who let the caller in wants to see again when the credential comes back.
+    pub(crate) vouch: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl PrincipalData {
@@ -178,6 +181,7 @@ impl PrincipalData {
             issued_at: None,
             expires_at: None,
             claims: None,
+            vouch: None,
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
+
+use crate::shared_text::{SharedStr, SharedText};
 
 /// Why a word is no scope, or a list of scopes no requirement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,11 +119,11 @@ impl Borrow<str> for Scope {
 
 /// The scopes that a principal holds.
 ///
-/// Kept as one line of words, so that a set read from a token costs one allocation and a question costs none.
+/// Kept as one line of words, so that a set read from a token costs one allocation at most and a question costs none.
 /// Two sets are equal when they hold the same words, in whatever order.
 #[derive(Clone, Default)]
 pub struct ScopeSet {
-    words: Box<str>,
+    words: SharedStr,
 }
 
 impl ScopeSet {
@@ -131,24 +134,33 @@ impl ScopeSet {
 
     /// Reads the `scope` parameter's form: words between single spaces. What is no scope word grants nothing and is
     /// left out; so is every word that `keep` refuses.
-    pub(crate) fn parse<'t>(
-        texts: impl Iterator<Item = &'t str> + Clone,
+    pub(crate) fn parse<'t>(texts: impl Iterator<Item = &'t str>, keep: impl Fn(&str) -> bool) -> Self {
+        let mut words = SharedText::default();
+        Self::write(texts, keep, &mut words);
+        Self::of_words(words.finish())
+    }
+
+    /// The same, as a part of a text that is being written: for [`of_words`](Self::of_words).
+    pub(crate) fn write<'t>(
+        texts: impl Iterator<Item = &'t str>,
         keep: impl Fn(&str) -> bool,
-    ) -> Self {
-        // Exactly what one text whose every word is kept needs, so that the usual case is one allocation.
-        let length: usize = texts.clone().map(|text| text.len() + 1).sum();
-        let mut words = String::with_capacity(length.saturating_sub(1));
+        into: &mut SharedText,
+    ) -> Range<usize> {
+        let start = into.end();
         for word in texts.flat_map(|text| text.split(' ')) {
             if is_scope_token(word.as_bytes()) && keep(word) {
-                if !words.is_empty() {
-                    words.push(' ');
+                if into.end() > start {
+                    into.write(" ");
                 }
-                words.push_str(word);
+                into.write(word);
             }
         }
-        Self {
-            words: words.into_boxed_str(),
-        }
+        start..into.end()
+    }
+
+    /// The set that was written.
+    pub(crate) fn of_words(words: SharedStr) -> Self {
+        Self { words }
     }
 
     /// Whether the set holds this scope.

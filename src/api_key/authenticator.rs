@@ -70,7 +70,7 @@ impl Judge {
 
 impl Authenticator for ApiKeyAuthenticator {
     fn find<'r>(&self, request: &RequestHead<'r>) -> Presented<'r> {
-        self.reader.find(request.headers)
+        self.reader.find(request)
     }
 
     fn fits(&self, credential: &Credential<'_>) -> bool {

@@ -41,14 +41,14 @@ impl ApiKeyRecord {
     pub(super) fn of(told: ApiKeyRecordBuilder) -> Self {
         let principal = PrincipalData {
             scopes: told.scopes.clone(),
-            credential_id: Some((*told.id).into()),
+            credential_id: Some(Arc::clone(&told.id).into()),
             issued_at: told.created_at,
             expires_at: told.expires_at,
             ..PrincipalData::new(Identity {
                 method: Method::ApiKey,
                 user: false,
                 issuer: None,
-                subject: Some(Arc::clone(&told.owner)),
+                subject: Some(Arc::clone(&told.owner).into()),
             })
         };
         Self(Arc::new(Inner {

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
-use super::{Credential, Flaw, Presented, authorization, single_value, text_of};
+use super::{Credential, Flaw, Presented, RequestHead, authorization, single_value, text_of};
 use crate::challenge::Scheme;
 
 /// Reads an API key. A key in both places is two credentials, even if it is the same.
@@ -22,11 +22,11 @@ impl ApiKeyReader {
         Self { header }
     }
 
-    pub(crate) fn find<'r>(&self, headers: &'r HeaderMap) -> Presented<'r> {
+    pub(crate) fn find<'r>(&self, request: &RequestHead<'r>) -> Presented<'r> {
         let schemes = [Scheme::Bearer, Scheme::ApiKey];
         match (
-            self.find_in_own_header(headers),
-            authorization::read(headers, &schemes),
+            self.find_in_own_header(request.headers),
+            authorization::read(request, &schemes),
         ) {
             (Presented::One(_), Presented::One(_)) => Presented::Twice,
             (Presented::None, other) | (other @ (Presented::Malformed(_) | Presented::Twice), _) => other,

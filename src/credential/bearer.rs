@@ -1,8 +1,9 @@
 //! Bearer tokens: `Authorization: Bearer …`, or a header that a proxy moved the token to.
 
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use http::{HeaderName, header::AUTHORIZATION};
 
-use super::{Credential, Flaw, Presented, authorization, single_value, token68};
+use super::authorization::{self, Authorization};
+use super::{Credential, Flaw, Presented, RequestHead, single_value, token68};
 use crate::challenge::Scheme;
 use crate::error::AuthError;
 
@@ -28,11 +29,11 @@ impl BearerReader {
         &self.header
     }
 
-    pub(crate) fn find<'r>(&self, headers: &'r HeaderMap) -> Presented<'r> {
+    pub(crate) fn find<'r>(&self, request: &RequestHead<'r>) -> Presented<'r> {
         if self.header == AUTHORIZATION {
-            return authorization::read(headers, &[Scheme::Bearer]);
+            return authorization::read(request, &[Scheme::Bearer]);
         }
-        match single_value(headers, &self.header) {
+        match single_value(request.headers, &self.header) {
             Ok(Some(value)) => match moved_token(value) {
                 Ok(token) => Presented::One(Credential::new(token, self.header.clone(), Scheme::Bearer)),
                 Err(error) => Presented::Malformed(Flaw {
@@ -49,10 +50,11 @@ impl BearerReader {
 /// A proxy writes the bare token or the whole `Bearer …`; a token has no space, so the two cannot be confused.
 fn moved_token(value: &[u8]) -> Result<&str, AuthError> {
     if !value.contains(&b' ') && !value.eq_ignore_ascii_case(b"Bearer") {
-        return token68(value);
+        return token68(value).map_err(AuthError::from);
     }
-    authorization::split(value, &[Scheme::Bearer])
-        .map_err(|flaw| flaw.error)?
-        .map(|(_, token)| token)
-        .ok_or(AuthError::HeaderUnreadable)
+    match Authorization::split(value) {
+        Authorization::Of(Scheme::Bearer, token) => token.map_err(AuthError::from),
+        Authorization::Malformed(_, flaw) => Err(flaw.into()),
+        _ => Err(AuthError::HeaderUnreadable),
+    }
 }

@@ -14,6 +14,9 @@ pub(crate) use api_key::ApiKeyReader;
 #[cfg(feature = "jwt")]
 pub(crate) use bearer::BearerReader;
 
+use std::cell::OnceCell;
+
+use authorization::Authorization;
 use http::{HeaderMap, HeaderName};
 
 use crate::challenge::Scheme;
@@ -23,6 +26,16 @@ use crate::error::AuthError;
 #[derive(Debug)]
 pub(crate) struct RequestHead<'r> {
     pub(crate) headers: &'r HeaderMap,
+    authorization: OnceCell<Authorization<'r>>,
+}
+
+impl<'r> RequestHead<'r> {
+    pub(crate) fn new(headers: &'r HeaderMap) -> Self {
+        Self {
+            headers,
+            authorization: OnceCell::new(),
+        }
+    }
 }
 
 /// What the request carries, unverified.
@@ -108,9 +121,9 @@ fn text_of(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> Result<&str, AuthError
 }
 
 /// `token68` of RFC 9110 section 11.2: `=` only at the end, and not alone.
-fn token68(bytes: &[u8]) -> Result<&str, AuthError> {
+fn token68(bytes: &[u8]) -> Result<&str, NotToken68> {
     if bytes.is_empty() {
-        return Err(AuthError::CredentialEmpty);
+        return Err(NotToken68::Empty);
     }
     let padding = bytes.iter().rev().take_while(|byte| **byte == b'=').count();
     let (body, _) = bytes.split_at(bytes.len() - padding);
@@ -119,9 +132,24 @@ fn token68(bytes: &[u8]) -> Result<&str, AuthError> {
         .iter()
         .fold(0, |bad, byte| bad | u8::from(!is_of_token68(*byte)));
     if body.is_empty() || bad != 0 {
-        return Err(AuthError::HeaderUnreadable);
+        return Err(NotToken68::Unreadable);
     }
-    std::str::from_utf8(bytes).map_err(|_| AuthError::HeaderUnreadable)
+    std::str::from_utf8(bytes).map_err(|_| NotToken68::Unreadable)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum NotToken68 {
+    Empty,
+    Unreadable,
+}
+
+impl From<NotToken68> for AuthError {
+    fn from(flaw: NotToken68) -> Self {
+        match flaw {
+            NotToken68::Empty => Self::CredentialEmpty,
+            NotToken68::Unreadable => Self::HeaderUnreadable,
+        }
+    }
 }
 
 #[allow(

@@ -30,6 +30,11 @@ pub(crate) trait KeyProvider: fmt::Debug + Send + Sync {
     /// The keys as they are now.
     fn current(&self) -> Lookup;
 
+    /// Whether these are the very keys as they are now.
+    fn is_current(&self, keys: &KeySet) -> bool {
+        matches!(self.current(), Lookup::Ready(now) if now.is(keys))
+    }
+
     /// Somebody needs the key of this name and algorithm, which is not among the current ones.
     fn beyond(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup;
 
@@ -169,6 +174,10 @@ struct Fixed(KeySet);
 impl KeyProvider for Fixed {
     fn current(&self) -> Lookup {
         Lookup::Ready(self.0.clone())
+    }
+
+    fn is_current(&self, keys: &KeySet) -> bool {
+        self.0.is(keys)
     }
 
     fn beyond(&self, _: Option<&str>, _: Algorithm) -> Lookup {

@@ -173,9 +173,14 @@ impl Published {
     }
 
     fn usable(&self, now: Duration) -> Option<KeySet> {
+        self.look(now, KeySet::clone)
+    }
+
+    /// Looks at the keys, if there are some that may be used.
+    fn look<T>(&self, now: Duration, at: impl FnOnce(&KeySet) -> T) -> Option<T> {
         let snapshot = self.snapshot.load();
         let snapshot = snapshot.as_ref()?;
-        (now < snapshot.usable_until).then(|| snapshot.set.clone())
+        (now < snapshot.usable_until).then(|| at(&snapshot.set))
     }
 
     /// Wakes the task, or starts one on the runtime of this request if there is none or its runtime has gone.
@@ -293,6 +298,14 @@ impl KeyProvider for Handle {
             }
             None => published.find(Wanted::AnyKeys, published.rules.longest_wait),
         }
+    }
+
+    /// Without a count of references, which all threads with a hot token would fight over.
+    fn is_current(&self, keys: &KeySet) -> bool {
+        let published = &self.0;
+        let now = published.clock.monotonic();
+        published.rouse_if_due(now);
+        published.look(now, |set| set.is(keys)).unwrap_or(false)
     }
 
     fn beyond(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup {

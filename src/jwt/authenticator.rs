@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use super::issuer::Issuer;
 use super::token::{UnverifiedToken, read_token};
+use super::token_name::TokenName;
 use super::trusted::{Found, TrustedIssuers};
-use super::verified_tokens::{TokenName, VerifiedTokens};
+use super::verified_tokens::VerifiedTokens;
 use crate::authenticator::{Authenticator, BoxFuture, Judgement, Verdict};
 use crate::challenge::{Challenge, Realm, Scheme};
 use crate::credential::{BearerReader, Credential, Presented, RequestHead};
@@ -44,7 +45,7 @@ impl JwtAuthenticator {
             return Err(AuthError::TokenTooLong);
         }
         let name = self.verified.name(token);
-        if let Some(known) = self.verified.get(name, &self.issuers) {
+        if let Some(known) = name.and_then(|name| self.verified.get(name, &self.issuers)) {
             return Ok(Verdict::Done(Ok(known)));
         }
         read_token(token, |unverified| {
@@ -56,9 +57,9 @@ impl JwtAuthenticator {
         })
     }
 
-    fn fresh<'t>(&'t self, name: TokenName, token: &'t str, issuer: &'t Issuer) -> Fresh<'t> {
+    fn fresh<'t>(&'t self, name: Option<TokenName>, token: &'t str, issuer: &'t Issuer) -> Fresh<'t> {
         Fresh {
-            verified: &self.verified,
+            judge: self,
             name,
             token,
             issuer,
@@ -68,7 +69,7 @@ impl JwtAuthenticator {
     fn judge_after(
         &self,
         looking: BoxFuture<Result<Issuer, AuthError>>,
-        name: TokenName,
+        name: Option<TokenName>,
         token: String,
     ) -> Verdict {
         let this = self.clone();
@@ -84,8 +85,8 @@ impl JwtAuthenticator {
 
 /// A token that is not known yet, on its way through the judge.
 struct Fresh<'t> {
-    verified: &'t VerifiedTokens,
-    name: TokenName,
+    judge: &'t JwtAuthenticator,
+    name: Option<TokenName>,
     token: &'t str,
     issuer: &'t Issuer,
 }
@@ -110,9 +111,11 @@ impl Fresh<'_> {
 
     fn judge(&self, unverified: &UnverifiedToken<'_>, keys: &KeySet) -> Judgement {
         let judged = self.issuer.judge(unverified, keys)?;
-        self.verified
-            .remember(self.name, self.token.len(), self.issuer, keys, &judged);
-        Ok(judged.data)
+        let JwtAuthenticator {
+            verified, issuers, ..
+        } = self.judge;
+        let length = self.token.len();
+        Ok(verified.remember(self.name, length, (issuers, self.issuer), keys, judged))
     }
 
     fn judge_again(&self, keys: &KeySet) -> Judgement {
@@ -130,17 +133,11 @@ impl Fresh<'_> {
     }
 
     fn judge_after(&self, loading: BoxFuture<Result<KeySet, AuthError>>) -> Verdict {
-        let (verified, token, issuer) = (self.verified.clone(), self.token.to_owned(), self.issuer.clone());
+        let (this, token, issuer) = (self.judge.clone(), self.token.to_owned(), self.issuer.clone());
         let name = self.name;
         Verdict::Pending(Box::pin(async move {
             let keys = loading.await?;
-            Fresh {
-                verified: &verified,
-                name,
-                token: &token,
-                issuer: &issuer,
-            }
-            .judge_again(&keys)
+            this.fresh(name, &token, &issuer).judge_again(&keys)
         }))
     }
 }
@@ -162,7 +159,7 @@ fn unless_revoked(data: Arc<PrincipalData>, revocations: &dyn Revocations) -> Ju
 
 impl Authenticator for JwtAuthenticator {
     fn find<'r>(&self, request: &RequestHead<'r>) -> Presented<'r> {
-        self.reader.find(request.headers)
+        self.reader.find(request)
     }
 
     fn fits(&self, credential: &Credential<'_>) -> bool {

@@ -13,12 +13,12 @@ use super::rules::{self, Audience, Times};
 use super::scopes::ScopeSource;
 use super::tenants::{self, Tenants};
 use super::token::{UnverifiedToken, VerifiedToken};
-use crate::authenticator::Judgement;
 use crate::clock::Clock;
 use crate::error::AuthError;
 use crate::jwks::{Algorithm, KeyProvider, KeySet, KeyStatus};
 use crate::principal::{Actor, Authentication, AuthorizationDetail, Identity, Method, PrincipalData};
-use crate::scope::Scope;
+use crate::scope::{Scope, ScopeSet};
+use crate::shared_text::SharedText;
 
 /// A party whose tokens are trusted: its name, its keys, its algorithms, and for which audience it may speak.
 ///
@@ -64,9 +64,9 @@ pub(super) struct ClaimsType {
 }
 
 /// A token that passed everything, and the dates that must be looked at again whenever it comes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Judged {
-    pub(super) data: Arc<PrincipalData>,
+    pub(super) data: PrincipalData,
     pub(super) times: Times,
 }
 
@@ -134,7 +134,6 @@ impl Issuer {
     }
 
     /// Whether this is the very same issuer, not only an equal one.
-    #[cfg(feature = "remote")]
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.rules, &other.rules)
     }
@@ -204,16 +203,32 @@ impl Issuer {
         }
     }
 
-    fn principal(&self, token: &VerifiedToken<'_>) -> Judgement {
+    fn principal(&self, token: &VerifiedToken<'_>) -> Result<PrincipalData, AuthError> {
         let claims = token.claims();
         let client = client::client(claims, token.payload(), self.rules.client_claim)?;
-        Ok(Arc::new(PrincipalData {
-            identity: self.identity(claims, client.as_deref()),
-            client: client.as_deref().map(Box::from),
-            scopes: ScopeSource::read(&self.rules.scope_sources, claims, token.payload(), |word| {
-                self.accepts(word)
-            })?,
-            credential_id: claims.jti.as_ref().map(|jti| Box::from(&*jti.0)),
+        // One allocation for all of them.
+        let mut words = SharedText::default();
+        let subject = claims.sub.as_ref().map(|sub| words.add(&sub.0));
+        let client_part = client.as_deref().map(|client| words.add(client));
+        let token_id = claims.jti.as_ref().map(|jti| words.add(&jti.0));
+        let scopes = ScopeSource::write(
+            &self.rules.scope_sources,
+            claims,
+            token.payload(),
+            |word| self.accepts(word),
+            &mut words,
+        )?;
+        let words = words.finish();
+        Ok(PrincipalData {
+            identity: Identity {
+                method: Method::Jwt,
+                user: self.rules.users && client::is_user(claims, client.as_deref()),
+                issuer: Some(self.name_for(claims)),
+                subject: subject.map(|part| words.part(part)),
+            },
+            client: client_part.map(|part| words.part(part)),
+            credential_id: token_id.map(|part| words.part(part)),
+            scopes: ScopeSet::of_words(words.part(scopes)),
             actor: claims.act.as_ref().map(|act| Box::new(actor(act))),
             authentication: authentication(claims).map(Box::new),
             details: claims
@@ -226,20 +241,15 @@ impl Issuer {
             issued_at: claims.iat.map(date),
             expires_at: claims.exp.map(date),
             claims: self.custom_claims(token)?,
-        }))
+            vouch: None,
+        })
     }
 
-    fn identity(&self, claims: &Claims<'_>, client: Option<&str>) -> Identity {
-        let issuer = match (&self.rules.tenants, &claims.iss) {
+    /// The issuer of a principal: of many tenants, the one that its token names.
+    fn name_for(&self, claims: &Claims<'_>) -> Arc<str> {
+        match (&self.rules.tenants, &claims.iss) {
             (Some(_), Some(Text(issuer))) => Arc::from(&**issuer),
             _ => Arc::clone(&self.rules.name),
-        };
-        let subject = claims.sub.as_ref().map(|sub| Arc::from(&*sub.0));
-        Identity {
-            method: Method::Jwt,
-            user: self.rules.users && client::is_user(claims, client),
-            issuer: Some(issuer),
-            subject,
         }
     }
 

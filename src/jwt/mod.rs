@@ -19,6 +19,7 @@ mod rules;
 mod scopes;
 mod tenants;
 mod token;
+mod token_name;
 mod trusted;
 mod verified_tokens;
 

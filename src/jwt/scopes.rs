@@ -1,10 +1,13 @@
 //! Where an issuer writes what its tokens permit.
 
+use std::ops::Range;
+
 use super::claims::Claims;
 use super::json::{OneOrMany, Text};
 use super::path::strings_at;
 use crate::error::AuthError;
 use crate::scope::ScopeSet;
+use crate::shared_text::SharedText;
 
 /// A place in a token where scopes stand. An issuer's builder takes a list of them; the first that is present counts.
 ///
@@ -53,13 +56,14 @@ impl ScopeSource {
         Self(Place::Path(members.map(str::to_owned).into()))
     }
 
-    /// The scopes of the first source that is present, without those that `keep` refuses.
-    pub(super) fn read(
+    /// Writes the scopes of the first source that is present, without those that `keep` refuses.
+    pub(super) fn write(
         sources: &[Self],
         claims: &Claims<'_>,
         payload: &[u8],
         keep: impl Fn(&str) -> bool,
-    ) -> Result<ScopeSet, AuthError> {
+        into: &mut SharedText,
+    ) -> Result<Range<usize>, AuthError> {
         for source in sources {
             let found = match &source.0 {
                 Place::Scope => match &claims.scope {
@@ -67,26 +71,26 @@ impl ScopeSource {
                         return Err(AuthError::PayloadMalformed("its scope is not a string"));
                     }
                     Some(OneOrMany::One(Text(text))) => {
-                        Some(ScopeSet::parse(std::iter::once(&**text), &keep))
+                        Some(ScopeSet::write(std::iter::once(&**text), &keep, into))
                     }
                     None => None,
                 },
                 Place::Path(path) => strings_at(payload, path)
                     .map_err(|_| AuthError::PayloadMalformed("its scopes are not strings"))?
-                    .map(|words| set_of(&words, &keep)),
+                    .map(|words| write_set(&words, &keep, into)),
             };
             if let Some(set) = found {
                 return Ok(set);
             }
         }
-        Ok(ScopeSet::empty())
+        Ok(0..0)
     }
 }
 
 /// A word of an array that holds a space is one malformed word, and not two good ones.
-fn set_of(words: &OneOrMany<'_>, keep: impl Fn(&str) -> bool) -> ScopeSet {
+fn write_set(words: &OneOrMany<'_>, keep: impl Fn(&str) -> bool, into: &mut SharedText) -> Range<usize> {
     match words {
-        OneOrMany::One(Text(text)) => ScopeSet::parse(std::iter::once(&**text), keep),
-        OneOrMany::Many(_) => ScopeSet::parse(words.iter().filter(|word| !word.contains(' ')), keep),
+        OneOrMany::One(Text(text)) => ScopeSet::write(std::iter::once(&**text), keep, into),
+        OneOrMany::Many(_) => ScopeSet::write(words.iter().filter(|word| !word.contains(' ')), keep, into),
     }
 }

@@ -1,7 +1,6 @@
 //! From text to an unverified token to a verified one.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::{Out, URL_SAFE_NO_PAD};
 use smallvec::SmallVec;
 
 use super::claims::Claims;
@@ -36,10 +35,10 @@ impl<'t> Parts<'t> {
         // Longer than what is decoded, by more than the decoder wants.
         decoded.resize(token.len(), 0);
         let mut end = 0;
-        let mut append = |part: &str| {
+        let mut append = |part: &str| -> Result<usize, AuthError> {
             let room = decoded.get_mut(end..).unwrap_or_default();
-            let read = URL_SAFE_NO_PAD.decode_slice(part, room);
-            end += read.map_err(|_| AuthError::TokenMalformed)?;
+            let read = URL_SAFE_NO_PAD.decode(part.as_bytes(), Out::from_slice(room));
+            end += read.map_err(|_| AuthError::TokenMalformed)?.len();
             Ok(end)
         };
         let header_end = append(header)?;

@@ -1,6 +1,6 @@
 use std::any::TypeId;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::issuer::Issuer;
@@ -32,9 +32,11 @@ pub struct TrustedIssuers(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    by_name: HashMap<Arc<str>, Issuer>,
+    /// Those that are configured, each at a place that it keeps.
+    issuers: Vec<Issuer>,
+    by_name: HashMap<Arc<str>, usize>,
     /// Those of many tenants, whose name is a template.
-    of_tenants: Vec<Issuer>,
+    of_tenants: Vec<usize>,
     /// Those that are found at run time.
     #[cfg(feature = "remote")]
     resolved: Option<Resolved>,
@@ -54,30 +56,30 @@ impl TrustedIssuers {
     pub fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, ConfigError> {
         let issuers: Vec<Issuer> = issuers.into_iter().collect();
         let mut problems = Problems::default();
-        let mut by_name = HashMap::new();
+        let mut names = HashSet::new();
         let several = issuers.len() > 1;
         if issuers.is_empty() {
             problems.add("issuers", "none is trusted, so every token would be refused");
         }
-        for issuer in issuers {
-            let name = Arc::clone(&issuer.rules.name);
+        for issuer in &issuers {
+            let name = issuer.name();
             if several && !issuer.names_its_scopes() {
                 problems.add(
                     "accepted_scopes",
                     format!("{name:?} is one of several issuers and its scopes are not named"),
                 );
             }
-            if by_name.insert(Arc::clone(&name), issuer).is_some() {
+            if !names.insert(name) {
                 problems.add("issuers", format!("{name:?} is named twice"));
             }
         }
         problems.into_result()?;
-        Ok(Self::of(by_name))
+        Ok(Self::of(issuers))
     }
 
     /// Loads the keys of every issuer now; the first that fails is told.
     pub async fn warm_up(&self) -> Result<(), AuthError> {
-        for issuer in self.0.by_name.values() {
+        for issuer in &self.0.issuers {
             issuer.warm_up().await?;
         }
         Ok(())
@@ -88,7 +90,7 @@ impl TrustedIssuers {
     #[cfg(feature = "remote")]
     pub fn or_resolved(self, resolved: ResolvedIssuers) -> Result<Self, ConfigError> {
         let mut problems = Problems::default();
-        for issuer in self.0.by_name.values() {
+        for issuer in &self.0.issuers {
             if !issuer.names_its_scopes() {
                 problems.add(
                     "accepted_scopes",
@@ -101,29 +103,29 @@ impl TrustedIssuers {
         }
         problems.into_result()?;
         Ok(Self(Arc::new(Inner {
-            by_name: self.0.by_name.clone(),
-            of_tenants: self.0.of_tenants.clone(),
             resolved: Some(resolved.start()),
+            ..Inner::of(self.0.issuers.clone())
         })))
     }
 
-    /// The issuers that are configured, in no order; for a health page, say, that shows the state of their keys.
+    /// The issuers that are configured; for a health page, say, that shows the state of their keys.
     pub fn iter(&self) -> impl Iterator<Item = &Issuer> {
-        self.0.by_name.values()
+        self.0.issuers.iter()
     }
 
-    fn of(by_name: HashMap<Arc<str>, Issuer>) -> Self {
-        let of_tenants = by_name
-            .values()
-            .filter(|issuer| issuer.rules.tenants.is_some())
-            .cloned()
-            .collect();
-        Self(Arc::new(Inner {
-            by_name,
-            of_tenants,
-            #[cfg(feature = "remote")]
-            resolved: None,
-        }))
+    fn of(issuers: Vec<Issuer>) -> Self {
+        Self(Arc::new(Inner::of(issuers)))
+    }
+
+    /// The configured issuer at a place.
+    pub(super) fn at(&self, place: usize) -> Option<&Issuer> {
+        self.0.issuers.get(place)
+    }
+
+    /// The place of this very issuer, if it is configured.
+    pub(super) fn place_of(&self, issuer: &Issuer) -> Option<usize> {
+        let place = *self.0.by_name.get(issuer.name())?;
+        self.at(place).filter(|mine| mine.is(issuer)).map(|_| place)
     }
 
     /// The issuer of this name. Those that are configured come first.
@@ -142,48 +144,51 @@ impl TrustedIssuers {
         Found::Refused(AuthError::IssuerUnknown)
     }
 
-    /// Whether what this issuer verified still counts: one that was found at run time may be gone.
-    #[cfg_attr(
-        not(feature = "remote"),
-        allow(
-            unused_variables,
-            clippy::unused_self,
-            reason = "issuers that are configured stay"
-        )
-    )]
-    pub(super) fn trusts(&self, issuer: &Issuer) -> bool {
-        #[cfg(feature = "remote")]
-        if let Some(resolved) = &self.0.resolved
-            && self.configured(issuer.name()).is_none()
-        {
-            return resolved.trusts(issuer);
-        }
-        true
+    /// Whether what this issuer verified still counts, which was found at run time and may be gone.
+    #[cfg(feature = "remote")]
+    pub(super) fn still_finds(&self, issuer: &Issuer) -> bool {
+        let resolved = self.0.resolved.as_ref();
+        resolved.is_some_and(|resolved| resolved.trusts(issuer))
     }
 
     /// The configured issuer of this name, compared to the letter (RFC 7519 section 7.3). A template is nobody's name.
     fn configured(&self, name: &str) -> Option<&Issuer> {
-        let named = self
-            .0
-            .by_name
-            .get(name)
-            .filter(|issuer| issuer.rules.tenants.is_none());
-        let of_tenant = || self.0.of_tenants.iter().find(|issuer| issuer.is_of_tenant(name));
-        named.or_else(of_tenant)
+        let inner = &*self.0;
+        let named = inner.by_name.get(name).and_then(|place| self.at(*place));
+        let of_tenants = || inner.of_tenants.iter().filter_map(|place| self.at(*place));
+        named
+            .filter(|issuer| issuer.rules.tenants.is_none())
+            .or_else(|| of_tenants().find(|issuer| issuer.is_of_tenant(name)))
     }
 
     pub(super) fn claim_types(&self) -> Vec<TypeId> {
-        self.0
-            .by_name
-            .values()
+        self.iter()
             .filter_map(|issuer| issuer.rules.claims.map(|claims| claims.id))
             .collect()
     }
 }
 
+impl Inner {
+    fn of(issuers: Vec<Issuer>) -> Self {
+        let places = || issuers.iter().enumerate();
+        Self {
+            by_name: places()
+                .map(|(place, issuer)| (Arc::clone(&issuer.rules.name), place))
+                .collect(),
+            of_tenants: places()
+                .filter(|(_, issuer)| issuer.rules.tenants.is_some())
+                .map(|(place, _)| place)
+                .collect(),
+            issuers,
+            #[cfg(feature = "remote")]
+            resolved: None,
+        }
+    }
+}
+
 impl From<Issuer> for TrustedIssuers {
     fn from(issuer: Issuer) -> Self {
-        Self::of(HashMap::from([(Arc::clone(&issuer.rules.name), issuer)]))
+        Self::of(vec![issuer])
     }
 }
 
@@ -191,9 +196,8 @@ impl From<Issuer> for TrustedIssuers {
 impl From<ResolvedIssuers> for TrustedIssuers {
     fn from(resolved: ResolvedIssuers) -> Self {
         Self(Arc::new(Inner {
-            by_name: HashMap::new(),
-            of_tenants: Vec::new(),
             resolved: Some(resolved.start()),
+            ..Inner::of(Vec::new())
         }))
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Request, Response};
 use tower::Service;
 
@@ -56,9 +57,7 @@ impl Gate {
 
     /// Looks for the credential and has it judged, as far as that goes without waiting.
     fn decide<B>(&self, request: &Request<B>) -> Decision {
-        let head = RequestHead {
-            headers: request.headers(),
-        };
+        let head = RequestHead::new(request.headers());
         let credential = match self.authenticator.find(&head) {
             Presented::One(credential) => credential,
             Presented::None if self.optional => return Decision::Anonymous,
@@ -138,6 +137,13 @@ struct Found {
     method: Method,
 }
 
+impl Found {
+    /// Whether caches cannot know that there is a credential (RFC 9111 section 3.5).
+    fn is_hidden_from_caches(&self) -> bool {
+        self.header != AUTHORIZATION
+    }
+}
+
 impl<S> Authenticate<S> {
     pub(super) fn new(inner: S, gate: Arc<Gate>) -> Self {
         Self { inner, gate }
@@ -166,7 +172,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let (language, private) = (Language::of(&request), self.gate.private);
+        let language = Language::of(&request);
+        let mut private = self.gate.private;
         let admitted = match self.gate.decide(&request) {
             Decision::Refused(rejection) => Err(rejection),
             Decision::Anonymous => {
@@ -174,10 +181,12 @@ where
                 Ok(())
             }
             Decision::Judged(Verdict::Done(judgement), found) => {
+                private = found.is_hidden_from_caches();
                 self.gate.admit(&mut request, judgement, &found)
             }
             Decision::Judged(Verdict::Pending(judgement), found) => {
                 let (service, gate) = (self.take_ready(), Arc::clone(&self.gate));
+                let private = found.is_hidden_from_caches();
                 let admit = Box::new(move |judgement| {
                     gate.admit(&mut request, judgement, &found)
                         .map(|()| (service, request))

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const RANKS: &[&[&str]] = &[
     &["secret"],
     &["clock"],
+    &["shared_text"],
     &["scope"],
     &["challenge"],
     &["principal"],
@@ -23,11 +24,13 @@ const RANKS: &[&[&str]] = &[
 /// What may be named where: a text, and the start of the paths that may contain it.
 const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("jsonwebtoken::", &["jwks/jwk.rs"]),
-    ("aws_lc_rs::", &["jwks/verifying_key.rs", "testing/"]),
+    (
+        "aws_lc_rs::",
+        &["jwks/verifying_key.rs", "jwt/token_name.rs", "testing/"],
+    ),
     ("reqwest::", &["jwks/fetch.rs"]),
     ("sha2::", &["api_key/digest.rs"]),
     ("quick_cache::", &["jwt/verified_tokens.rs"]),
-    ("siphasher::", &["jwt/verified_tokens.rs"]),
     ("moka::", &["jwt/resolved.rs", "store/cached/entries.rs"]),
     (
         "papaya::",

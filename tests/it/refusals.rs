@@ -169,13 +169,14 @@ async fn a_bad_key_is_told_on_the_scheme_that_it_came_with() {
     let keys = whoami().layer(ApiKeyLayer::new(store()));
     let body = r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"the credential is not valid here","error":"invalid_token"}"#;
     let error = r#", error="invalid_token", error_description="the credential is not valid here""#;
-    for (name, value, on_bearer, on_api_key) in [
-        ("x-api-key", "wrong", "", error),
-        ("authorization", "ApiKey wrong", "", error),
-        ("authorization", "Bearer wrong", error, ""),
+    let private = "cache-control: private\n";
+    for (name, value, private, on_bearer, on_api_key) in [
+        ("x-api-key", "wrong", private, "", error),
+        ("authorization", "ApiKey wrong", "", "", error),
+        ("authorization", "Bearer wrong", "", error, ""),
     ] {
         let expected = format!(
-            "401\ncache-control: private\ncontent-type: application/problem+json\n\
+            "401\n{private}content-type: application/problem+json\n\
              www-authenticate: Bearer realm=\"api\"{on_bearer}\n\
              www-authenticate: ApiKey realm=\"api\"{on_api_key}\n\n{body}"
         );
@@ -209,12 +210,16 @@ async fn a_lacking_scope_is_403_with_the_challenge_of_the_callers_scheme() {
     let idp = idp();
     let layers = JwtLayer::new(idp.issuer()).or(ApiKeyLayer::new(store()));
     let app = whoami().layer(ScopeLayer::all([READ, WRITE])).layer(layers);
-    for (request, scheme) in [
-        (bearer(&idp.token().scopes([READ]).sign()), "Bearer"),
-        (request(&[("x-api-key", KEY)]), "ApiKey"),
+    for (request, scheme, private) in [
+        (bearer(&idp.token().scopes([READ]).sign()), "Bearer", ""),
+        (
+            request(&[("x-api-key", KEY)]),
+            "ApiKey",
+            "cache-control: private\n",
+        ),
     ] {
         let expected = format!(
-            "403\ncache-control: private\ncontent-type: application/problem+json\n\
+            "403\n{private}content-type: application/problem+json\n\
              www-authenticate: {scheme} realm=\"api\", error=\"insufficient_scope\", \
              error_description=\"the credential does not cover this request\", \
              scope=\"orders:read orders:write\"\n\n\
@@ -604,12 +609,11 @@ async fn cache_control(app: &Router, request: Request) -> Option<String> {
 }
 
 #[tokio::test]
-async fn on_routes_for_keys_every_answer_is_private() {
+async fn on_routes_for_keys_every_answer_is_private_unless_the_credential_stood_in_authorization() {
     let idp = idp();
     let moved = JwtLayer::new(idp.issuer()).header(HeaderName::from_static("x-moved"));
     let key = ApiKeyLayer::new(store());
     let (with_key, with_nothing) = (|| request(&[("x-api-key", KEY)]), || request(&[]));
-    let with_token = bearer(&idp.token().sign());
     let with_moved = request(&[("x-moved", &idp.token().sign())]);
     for (app, request) in [
         (whoami().layer(key.clone()), with_key()),
@@ -617,7 +621,6 @@ async fn on_routes_for_keys_every_answer_is_private() {
         (whoami().layer(key.clone()), request(&[("x-api-key", "wrong")])),
         (whoami().layer(key.clone().optional()), with_nothing()),
         (whoami().layer(ApiKeyLayer::new(Broken)), with_key()),
-        (whoami().layer(key.or(JwtLayer::new(idp.issuer()))), with_token),
         (whoami().layer(moved.clone()), with_moved),
         (whoami().layer(moved), with_nothing()),
     ] {
@@ -639,11 +642,16 @@ async fn the_handlers_own_cache_control_is_kept() {
 }
 
 #[tokio::test]
-async fn where_only_authorization_counts_caches_know_what_to_do() {
+async fn where_the_credential_stood_in_authorization_caches_know_what_to_do() {
     let idp = idp();
-    let app = whoami().layer(JwtLayer::new(idp.issuer()));
+    let jwt = JwtLayer::new(idp.issuer());
+    let either = whoami().layer(jwt.clone().or(ApiKeyLayer::new(store())));
+    let app = whoami().layer(jwt);
     for request in [bearer(&idp.token().sign()), bearer("bad"), request(&[])] {
         assert_eq!(cache_control(&app, request).await, None);
+    }
+    for request in [bearer(&idp.token().sign()), bearer("bad"), bearer(KEY)] {
+        assert_eq!(cache_control(&either, request).await, None);
     }
 }
 

@@ -4,6 +4,8 @@
 //! they go the way of every token, except that no claims are read. What the public API can show of them is in
 //! `tests/it/vectors.rs`, and `tests/it/vectors/README.md` says where they come from.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use std::fs;
 
