@@ -124,8 +124,8 @@ impl Presented {
         }
     }
 
-    pub(crate) fn first_value(&self) -> HeaderValue {
-        self.values[0].clone()
+    pub(crate) fn value(&self, number: usize) -> HeaderValue {
+        self.values[number].clone()
     }
 
     pub(crate) fn len(&self) -> u64 {

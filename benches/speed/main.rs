@@ -27,6 +27,7 @@ mod login;
 mod others;
 mod ratios;
 mod sizes;
+mod threads;
 
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ fn table() -> Vec<Case> {
     cases.extend(others::either(&rs256));
     cases.extend(sizes::cases(&rs256));
     cases.extend(bytes.into_iter().flatten());
-    cases.extend(others::hot_token(&rs256));
+    cases.extend(threads::hot_token(&rs256));
     cases
 }
 

@@ -1,20 +1,17 @@
-//! API keys, scopes, two kinds of credential, and one token on several threads.
+//! API keys, scopes, and two kinds of credential.
 
 use std::cell::LazyCell;
 use std::convert::Infallible;
 use std::hint;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, Request};
 use tower::{Layer, Service};
 use tower_resource_server::testing::PrincipalBuilder;
 use tower_resource_server::{ApiKeyLayer, ApiKeyRecord, JwtLayer, KeyDigest, MemoryKeyStore, ScopeLayer};
 
-use crate::case::{Answer, Case, Measured, Presented, Work, bare, call, calls, time};
+use crate::case::{Answer, Case, Measured, Presented, Work, bare, call, time};
 use crate::login::{Login, READ, Tokens, hashes};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -56,7 +53,28 @@ pub(crate) fn api_keys() -> Vec<Case> {
         Case::new("api_key/sha256", || hashes((0..100).map(key))),
         case("api_key/1k", &few),
         case("api_key/1m", &many),
+        Case::new("api_key/memory", || Measured::alone(memory())),
     ]
+}
+
+/// One read that no cache of the processor can answer, and that the next one has to wait for: what a large store cannot be
+/// spared, so often as it looks somewhere else.
+fn memory() -> Work {
+    const PLACES: usize = 1 << 25; // of 8 bytes each
+    // A generator of full period: each place leads to another one, and all of them are on one round trip.
+    let next = |place: usize| {
+        (place
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407))
+            % PLACES
+    };
+    let places: Vec<usize> = (0..PLACES).map(next).collect();
+    let mut at = 0;
+    Box::new(move |times| {
+        let spent = time(times, || at = places[at]);
+        hint::black_box(at);
+        spent
+    })
 }
 
 /// Both kinds of credential, each beside the layer that knows its kind alone.
@@ -100,55 +118,6 @@ where
             let mut request = Request::new(());
             request.extensions_mut().insert(alice.clone());
             call(&mut service, request);
-        })
-    })
-}
-
-/// The token of one client on so many threads, which share the service and what it remembers.
-pub(crate) fn hot_token(tokens: &Tokens) -> [Case; 2] {
-    [1, 2].map(|count| {
-        let tokens = Rc::clone(tokens);
-        let case = Case::new(format!("hot_token/{count}_threads"), move || {
-            let service = JwtLayer::new(tokens.issuer()).layer(bare());
-            let token = tokens.known().first_value();
-            Measured {
-                work: on_threads(count, service, token.clone()),
-                floor: Some(on_threads(count, bare(), token)),
-                on_this_thread: false,
-            }
-        });
-        if count == 1 {
-            return case;
-        }
-        case.limit("hot_token/1_threads")
-    })
-}
-
-fn on_threads<S, B>(count: usize, service: S, value: HeaderValue) -> Work
-where
-    S: Service<Request<()>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-{
-    Box::new(move |times| {
-        let ready = AtomicUsize::new(0);
-        let worker = |service: S| {
-            // A header value of its own, as a server has: a shared one would be fought for, too.
-            let presented = Presented::new(http::header::AUTHORIZATION, [value.to_str().unwrap().to_owned()]);
-            let mut work = calls(service, presented);
-            ready.fetch_add(1, Ordering::SeqCst);
-            while ready.load(Ordering::SeqCst) < count {
-                hint::spin_loop();
-            }
-            work(times)
-        };
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..count)
-                .map(|_| {
-                    let service = service.clone();
-                    scope.spawn(|| worker(service))
-                })
-                .collect();
-            let spent = workers.into_iter().map(|worker| worker.join().unwrap());
-            spent.max().unwrap_or(Duration::ZERO)
         })
     })
 }
