@@ -15,6 +15,9 @@ pub struct Figures {
     pub date: String,
     #[serde(default)]
     pub versions: BTreeMap<String, String>,
+    /// What was called of each crate, and how it was configured.
+    #[serde(default)]
+    pub how: BTreeMap<String, String>,
     pub rows: Vec<Row>,
 }
 

@@ -101,6 +101,14 @@ pub fn tables(figures: &Figures) -> String {
         text += &table(&head, rows);
         text += "\n";
     }
+    if !figures.how.is_empty() {
+        let how = figures.how.iter();
+        text += &table(
+            &["what", "how it was asked"],
+            how.map(|(name, how)| vec![name.clone(), how.clone()]),
+        );
+        text += "\n";
+    }
     text + &source(figures)
 }
 
