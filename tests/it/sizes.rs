@@ -301,7 +301,7 @@ const LARGE_CLAIMS: [Row; 23] = [
     (
         "nested events",
         |n| format!(r#""events":{},"#, nested(n)),
-        "kind_not_accepted",
+        "payload_malformed",
     ),
     (
         "nested objects",
@@ -415,7 +415,7 @@ const LARGE_HEADERS: [Row; 6] = [
     (
         "crit",
         |n| format!(r#""crit":{},"#, nested(n)),
-        "critical_extension",
+        "header_malformed",
     ),
     (
         "a long kid",
