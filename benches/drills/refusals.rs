@@ -7,11 +7,13 @@ use std::time::Instant;
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use serde_json::Value;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
-use tower_resource_server::{Algorithm, CachedKeys, Issuer, JwtLayer, KeySet, KeySetError, KeySource};
+use tower_resource_server::{
+    Algorithm, CachedKeys, Issuer, JwtLayer, KeySet, KeySetError, KeySource, Rejection,
+};
 
 use crate::figures::Figures;
 use crate::tokens::{API, Idp, forged, issuer_name, junk, unknown_key, with_header};
@@ -33,6 +35,7 @@ impl KeySource for Published {
 
 struct Case {
     id: String,
+    reason: &'static str,
     service: Api,
     tokens: Vec<String>,
     limit: Option<Limit>,
@@ -81,12 +84,13 @@ impl Limit {
 
 impl Case {
     /// Nanoseconds for each of its tokens.
-    async fn round(&mut self, service: &mut Api, status: StatusCode) -> f64 {
+    async fn round(&self, service: &mut Api, reason: Option<&str>) -> f64 {
         let begun = Instant::now();
         for token in &self.tokens {
             let request = Request::get("/").header("authorization", format!("Bearer {token}"));
             let answer = service.call(request.body(()).unwrap()).await.unwrap();
-            assert_eq!(black_box(answer).status(), status, "{}", self.id);
+            let rejection = answer.extensions().get::<Rejection>();
+            assert_eq!(rejection.map(Rejection::reason), reason, "{}", self.id);
         }
         begun.elapsed().as_secs_f64() * 1e9 / self.tokens.len() as f64
     }
@@ -110,11 +114,15 @@ fn api(idp: &Idp, algorithm: Algorithm) -> Api {
     BoxCloneSyncService::new(service.service(bare()))
 }
 
+/// A token of its own for each number.
+type Make<'m> = &'m dyn Fn(usize) -> String;
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let mut add = |id: &str, service: &Api, limit, make: &dyn Fn(usize) -> String| {
+    let mut add = |id: &str, reason, service: &Api, limit, make: Make<'_>| {
         cases.push(Case {
             id: format!("refusal/{id}"),
+            reason,
             service: service.clone(),
             tokens: (0..CALLS).map(make).collect(),
             limit,
@@ -123,35 +131,38 @@ fn cases() -> Vec<Case> {
         });
     };
     let idp = Idp::of("refusals", Algorithm::Rs256);
-    let service = api(&idp, Algorithm::Rs256);
+    let api_rs256 = api(&idp, Algorithm::Rs256);
     let (good, stranger) = (idp.token(), Idp::of("stranger", Algorithm::Rs256).token());
-    add("too-long", &service, None, &|_| junk(20_000));
-    add("junk", &service, None, &|_| junk(good.len()));
-    add("unknown-issuer", &service, None, &|_| forged(&stranger));
-    add("algorithm-not-accepted", &service, None, &|_| {
-        with_header(&good, "alg", "PS256")
-    });
-    add("unknown-key", &service, None, &|number| {
-        unknown_key(&good, number)
-    });
-    let elsewhere = idp.token_for("https://elsewhere.example.com");
-    let limit = |idp: &Idp, algorithm| Some(Limit::of(algorithm, &idp.jwks()));
-    add(
-        "forged-for-elsewhere/RS256",
-        &service,
-        limit(&idp, Algorithm::Rs256),
-        &|_| forged(&elsewhere),
-    );
-    add("forged/RS256", &service, limit(&idp, Algorithm::Rs256), &|_| {
-        forged(&good)
-    });
+    let cheap: [(&str, &str, Make<'_>); 5] = [
+        ("too-long", "token_too_long", &|_| junk(20_000)),
+        ("junk", "header_malformed", &|_| junk(good.len())),
+        ("unknown-issuer", "issuer_unknown", &|_| forged(&stranger)),
+        ("algorithm-not-accepted", "algorithm_not_accepted", &|_| {
+            with_header(&good, "alg", "PS256")
+        }),
+        ("unknown-key", "signing_key_unknown", &|number| {
+            unknown_key(&good, number)
+        }),
+    ];
+    for (id, reason, make) in cheap {
+        add(id, reason, &api_rs256, None, make);
+    }
+    let elsewhere = idp.draft().audience("https://elsewhere.example.com").sign();
+    let long = idp.draft().claim("pad", vec![0; 5_800]).sign(); // 16 KiB less a little
+    for (id, good) in [
+        ("forged/RS256", &good),
+        ("forged-for-elsewhere/RS256", &elsewhere),
+        ("forged-and-long/RS256", &long),
+    ] {
+        let limit = Some(Limit::of(Algorithm::Rs256, &idp.jwks()));
+        add(id, "signature_invalid", &api_rs256, limit, &|_| forged(good));
+    }
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
         let idp = Idp::of("refusals", algorithm);
-        let good = idp.token();
+        let (good, service) = (idp.token(), api(&idp, algorithm));
+        let limit = Some(Limit::of(algorithm, &idp.jwks()));
         let id = format!("forged/{}", algorithm.as_str());
-        add(&id, &api(&idp, algorithm), limit(&idp, algorithm), &|_| {
-            forged(&good)
-        });
+        add(&id, "signature_invalid", &service, limit, &|_| forged(&good));
     }
     cases
 }
@@ -165,8 +176,8 @@ async fn run(cases: &mut [Case], rounds: usize) {
     for round in 0..=rounds {
         for case in &mut *cases {
             let (mut bare, mut service) = (bare(), case.service.clone());
-            let floor = case.round(&mut bare, StatusCode::OK).await;
-            let whole = case.round(&mut service, StatusCode::UNAUTHORIZED).await;
+            let floor = case.round(&mut bare, None).await;
+            let whole = case.round(&mut service, Some(case.reason)).await;
             let limit = case.limit.as_ref().map(|limit| limit.round(&case.tokens));
             if round > 0 {
                 case.times.push(whole - floor); // the first warmed it up

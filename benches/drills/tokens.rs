@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tower_resource_server::testing::TestIssuer;
+use tower_resource_server::testing::{TestIssuer, TokenBuilder};
 use tower_resource_server::{Algorithm, Scope};
 
 use crate::load::{HONEST, Supply};
@@ -66,21 +66,20 @@ impl Idp {
 
     /// A good token of about 700 bytes that is unlike all others.
     pub(crate) fn token(&self) -> String {
-        self.token_for(API)
+        self.draft().sign()
     }
 
-    pub(crate) fn token_for(&self, audience: &str) -> String {
+    /// The same, to be changed.
+    pub(crate) fn draft(&self) -> TokenBuilder {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let token = self.issuer.token().algorithm(self.algorithm);
         token
-            .audience(audience)
             .subject("auth0|5f7c8ec7c33c6c004bbafe82")
             .client("s6BhdRkqt3sXqYw7")
             .scopes([Scope::from_static("orders:read")])
             .claim("roles", ["staff", "billing", "warehouse"])
             .token_id(format!("a7c3b1d2-{number:08}-4d9e-8f10-1c2d3e4f5a6b"))
             .expires_in(Duration::from_secs(24 * 3600))
-            .sign()
     }
 
     fn calls(&self, count: usize) -> Vec<Wire> {
