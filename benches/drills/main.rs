@@ -4,8 +4,9 @@
 //! One API on loopback, served by one thread, and honest callers on kept connections: 400 requests a second at random times,
 //! in turns with a known token and with a fresh one, both RS256. Latency is counted from the time at which a request was due,
 //! so whoever has to wait behind another is counted in full. Each trouble is a round between two quiet ones, over and over;
-//! only ratios to the quiet rounds of the same run are figures. The floods are of 4,000 requests a second; that to a route
-//! without any layer tells what so many requests cost by themselves. At the end: what a refusal costs, without HTTP.
+//! only ratios to the quiet rounds of the same run are figures. The floods are of 4,000 requests a second. One of them goes
+//! to a route without any layer: what so many requests cost by themselves, or gain, since a thread that is busy need not be
+//! woken. At the end: what a refusal costs, without HTTP.
 
 #![allow(
     clippy::cast_precision_loss,
