@@ -1,7 +1,7 @@
 //! The requests whose instructions are counted, each with a service that was warmed up for it.
 //!
 //! What can be the same in every run is the same: claims, keys and secrets, since the work of a check depends on their bits.
-//! The RS256 token was signed once and its private key thrown away, because valgrind makes an RSA key in a minute.
+//! The RS256 token was signed once and its private key thrown away, because valgrind takes half a minute to make an RSA key.
 
 #![allow(
     clippy::indexing_slicing,
