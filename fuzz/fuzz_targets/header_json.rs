@@ -31,7 +31,15 @@ fuzz_target!(|data: &[u8]| {
         let answer = ask(&mut service, header("authorization", token.as_bytes()).unwrap());
         answer.check("api", &["Bearer"]);
         let expected = json.as_ref().is_some_and(|json| is_good(json, strict));
-        assert_eq!(answer.is_accepted(), expected, "{}", answer.reason());
+        let depth = json.as_ref().map_or(0, Json::depth);
+        // What stands in a `jwk` is counted anew, so a little more than 16 may be accepted.
+        let may_be_either = expected && (17..=20).contains(&depth);
+        let expected = expected && depth <= 16;
+        assert!(
+            answer.is_accepted() == expected || may_be_either,
+            "{}",
+            answer.reason()
+        );
         let again = ask(&mut service, header("authorization", token.as_bytes()).unwrap());
         assert_eq!(again.reason(), answer.reason(), "judged anew, and otherwise");
     }
@@ -46,7 +54,6 @@ fn is_good(json: &Json, strict: bool) -> bool {
     let typ = json.get("typ").and_then(Json::text);
     json.is_object()
         && json.is_strict(256)
-        && json.depth() <= 16
         && json.get("alg").and_then(Json::text) == Some("HS256")
         && !json.has("crit")
         && !json.has("b64")

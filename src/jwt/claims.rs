@@ -1,6 +1,9 @@
 //! The claims that decide (RFC 7519 section 4.1, RFC 8693 section 4, RFC 9068 section 2.2), read in one borrowed pass.
 
-use super::json::{Flaw, Members, NumericDate, OneOrMany, Reader, Text, TextOrOther, Value, WholeNumber};
+use serde::de::{IgnoredAny, MapAccess};
+use serde_json::value::RawValue;
+
+use super::json::{Members, NumericDate, OneOrMany, Text, TextOrOther, WholeNumber, next_object};
 
 #[derive(Debug, Default)]
 pub(super) struct Claims<'t> {
@@ -54,49 +57,49 @@ pub(super) struct KindSigns<'t> {
 }
 
 impl<'t> Members<'t> for Claims<'t> {
-    fn take(&mut self, name: &str, value: &mut Reader<'t>) -> Result<bool, Flaw> {
+    fn take<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "iss" => self.iss = Some(value.read()?),
-            "sub" => self.sub = Some(value.read()?),
-            "aud" => self.aud = Some(value.read()?),
-            "exp" => self.exp = Some(value.read()?),
-            "nbf" => self.nbf = Some(value.read()?),
-            "iat" => self.iat = Some(value.read()?),
-            "jti" => self.jti = Some(value.read()?),
-            "client_id" => self.client_id = Some(value.read()?),
-            "azp" => self.azp = Some(value.read()?),
-            "scope" => self.scope = Some(value.read()?),
-            "acr" => self.acr = Some(value.read()?),
-            "amr" => self.amr = Some(value.read()?),
-            "auth_time" => self.auth_time = Some(value.read()?),
-            "tid" => self.tid = Some(value.read()?),
-            "token_version" => self.token_version = Some(value.read()?),
-            "act" => self.act = Some(value.object()?),
-            "cnf" => self.confirmation = Some(value.object()?),
-            "authorization_details" => self.authorization_details = Some(value.read()?),
-            _ => return self.kind.take(name, value),
+            "iss" => self.iss = Some(map.next_value()?),
+            "sub" => self.sub = Some(map.next_value()?),
+            "aud" => self.aud = Some(map.next_value()?),
+            "exp" => self.exp = Some(map.next_value()?),
+            "nbf" => self.nbf = Some(map.next_value()?),
+            "iat" => self.iat = Some(map.next_value()?),
+            "jti" => self.jti = Some(map.next_value()?),
+            "client_id" => self.client_id = Some(map.next_value()?),
+            "azp" => self.azp = Some(map.next_value()?),
+            "scope" => self.scope = Some(map.next_value()?),
+            "acr" => self.acr = Some(map.next_value()?),
+            "amr" => self.amr = Some(map.next_value()?),
+            "auth_time" => self.auth_time = Some(map.next_value()?),
+            "tid" => self.tid = Some(map.next_value()?),
+            "token_version" => self.token_version = Some(map.next_value()?),
+            "act" => self.act = Some(next_object(map)?),
+            "cnf" => self.confirmation = Some(next_object(map)?),
+            "authorization_details" => self.authorization_details = Some(map.next_value()?),
+            _ => return self.kind.take(name, map),
         }
         Ok(true)
     }
 }
 
 impl<'t> Members<'t> for KindSigns<'t> {
-    fn take(&mut self, name: &str, value: &mut Reader<'t>) -> Result<bool, Flaw> {
+    fn take<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "events" => self.has_events = value.skip().map(|()| true)?,
+            "events" => self.has_events = map.next_value::<IgnoredAny>().map(|_| true)?,
             "at_hash" | "c_hash" => {
-                let hash: TextOrOther<'_> = value.read()?;
+                let hash: TextOrOther<'_> = map.next_value()?;
                 self.has_hashes = true;
                 self.has_odd_hash |= hash.as_str().is_none();
             }
-            "token_use" => self.token_use = Some(value.read()?),
-            "typ" => self.typ = Some(value.read()?),
-            "gty" => self.gty = Some(value.read()?),
-            "idtyp" => self.idtyp = Some(value.read()?),
-            "appid" => self.appid = Some(value.read()?),
-            "oid" => self.oid = Some(value.read()?),
-            "scp" => self.scp = Some(value.read()?),
-            "preferred_username" => self.preferred_username = Some(value.read()?),
+            "token_use" => self.token_use = Some(map.next_value()?),
+            "typ" => self.typ = Some(map.next_value()?),
+            "gty" => self.gty = Some(map.next_value()?),
+            "idtyp" => self.idtyp = Some(map.next_value()?),
+            "appid" => self.appid = Some(map.next_value()?),
+            "oid" => self.oid = Some(map.next_value()?),
+            "scp" => self.scp = Some(map.next_value()?),
+            "preferred_username" => self.preferred_username = Some(map.next_value()?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -112,11 +115,11 @@ pub(super) struct Actor<'t> {
 }
 
 impl<'t> Members<'t> for Actor<'t> {
-    fn take(&mut self, name: &str, value: &mut Reader<'t>) -> Result<bool, Flaw> {
+    fn take<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "sub" => self.sub = Some(value.read()?),
-            "iss" => self.iss = Some(value.read()?),
-            "client_id" => self.client_id = Some(value.read()?),
+            "sub" => self.sub = Some(map.next_value()?),
+            "iss" => self.iss = Some(map.next_value()?),
+            "client_id" => self.client_id = Some(map.next_value()?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -131,10 +134,10 @@ pub(super) struct Confirmation {
 }
 
 impl<'t> Members<'t> for Confirmation {
-    fn take(&mut self, name: &str, value: &mut Reader<'t>) -> Result<bool, Flaw> {
+    fn take<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         let needs_proof = matches!(name, "jkt" | "x5t#S256");
         if needs_proof {
-            value.skip()?;
+            map.next_value::<IgnoredAny>()?;
             self.needs_proof = true;
         }
         Ok(needs_proof)
@@ -145,30 +148,27 @@ impl<'t> Members<'t> for Confirmation {
 #[derive(Debug)]
 pub(super) struct Detail<'t> {
     pub(super) kind: Text<'t>,
-    pub(super) json: &'t str,
+    pub(super) json: &'t RawValue,
 }
 
 #[derive(Default)]
 struct DetailType<'t>(Option<Text<'t>>);
 
 impl<'t> Members<'t> for DetailType<'t> {
-    fn take(&mut self, name: &str, value: &mut Reader<'t>) -> Result<bool, Flaw> {
+    fn take<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         if name == "type" {
-            self.0 = Some(value.read()?);
+            self.0 = Some(map.next_value()?);
         }
         Ok(name == "type")
     }
 }
 
-impl<'t> Value<'t> for Vec<Detail<'t>> {
-    fn read(reader: &mut Reader<'t>) -> Result<Self, Flaw> {
-        let mut details = Vec::new();
-        reader.each_element(|element| {
-            let (DetailType(kind), json) = element.object_as_written()?;
-            let kind = kind.ok_or("an authorization detail has no type")?;
-            details.push(Detail { kind, json });
-            Ok(())
-        })?;
-        Ok(details)
+impl<'t> serde::Deserialize<'t> for Detail<'t> {
+    fn deserialize<D: serde::Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?;
+        let DetailType(kind) =
+            super::json::read_object(json.get().as_bytes()).map_err(serde::de::Error::custom)?;
+        let kind = kind.ok_or_else(|| serde::de::Error::custom("an authorization detail has no type"))?;
+        Ok(Self { kind, json })
     }
 }

@@ -1,6 +1,8 @@
 //! The JOSE header (RFC 7515 section 4): four members are read, the rest is ignored or refused.
 
-use super::json::{Flaw, Members, Reader, Text};
+use serde::de::{IgnoredAny, MapAccess};
+
+use super::json::{Members, Text, Unread, next_object};
 
 /// Longer than any name of a key that is in use.
 const LONGEST_KID: usize = 512;
@@ -18,19 +20,21 @@ pub(super) struct Header<'t> {
 }
 
 impl<'t> Members<'t> for Header<'t> {
-    fn take(&mut self, name: &str, value: &mut Reader<'t>) -> Result<bool, Flaw> {
+    fn take<A: MapAccess<'t>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "alg" => self.alg = Some(value.read()?),
-            "kid" => self.kid = Some(value.read()?),
-            "typ" => self.typ = Some(value.read()?),
-            "cty" => self.cty = Some(value.read()?),
+            "alg" => self.alg = Some(map.next_value()?),
+            "kid" => self.kid = Some(map.next_value()?),
+            "typ" => self.typ = Some(map.next_value()?),
+            "cty" => self.cty = Some(map.next_value()?),
             "crit" | "b64" => {
-                value.skip()?;
+                map.next_value::<IgnoredAny>()?;
                 self.has_extension = true;
             }
-            "jku" | "x5u" | "x5t" | "x5t#S256" => drop(value.read::<Text<'_>>()?),
-            "x5c" => drop(value.read::<Vec<Text<'_>>>()?),
-            "jwk" => value.each_member(|_, value| value.skip())?,
+            "jku" | "x5u" | "x5t" | "x5t#S256" => drop(map.next_value::<Text<'_>>()?),
+            "x5c" => drop(map.next_value::<Vec<Text<'_>>>()?),
+            "jwk" => {
+                next_object::<Unread, _>(map)?;
+            }
             _ => return Ok(false),
         }
         Ok(true)

@@ -299,7 +299,7 @@ fn authentication(claims: &Claims<'_>) -> Option<Authentication> {
 fn detail(detail: &claims::Detail<'_>) -> AuthorizationDetail {
     AuthorizationDetail {
         kind: Box::from(&*detail.kind.0),
-        json: Box::from(detail.json),
+        json: Box::from(detail.json.get()),
     }
 }
 

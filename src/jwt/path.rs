@@ -1,29 +1,52 @@
 //! Strings somewhere in a payload that was read before, at a place that the configuration names.
 
-use super::json::{Flaw, OneOrMany, Reader};
+use std::fmt;
 
-/// The strings at the end of a path; `None` if it does not lead anywhere. What is there and is no string is an error, and so
-/// is something other than an object on the way.
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::json::{OneOrMany, Text};
+
+/// The strings at the end of a path; `None` if it does not lead anywhere. What is there and is no string is an error.
 pub(super) fn strings_at<'t, S: AsRef<str>>(
     payload: &'t [u8],
     path: &[S],
-) -> Result<Option<OneOrMany<'t>>, Flaw> {
-    walk(&mut Reader::new(payload)?, path)
+) -> Result<Option<OneOrMany<'t>>, serde_json::Error> {
+    Step(path).deserialize(&mut serde_json::Deserializer::from_slice(payload))
 }
 
 /// Walks down objects to the member that a path names.
-fn walk<'t, S: AsRef<str>>(value: &mut Reader<'t>, path: &[S]) -> Result<Option<OneOrMany<'t>>, Flaw> {
-    let Some((wanted, rest)) = path.split_first() else {
-        return value.read().map(Some);
-    };
-    let mut found = None;
-    value.each_member(|name, value| {
-        if name == wanted.as_ref() {
-            found = walk(value, rest)?;
-            Ok(())
-        } else {
-            value.skip()
+struct Step<'p, S>(&'p [S]);
+
+impl<'t, S: AsRef<str>> DeserializeSeed<'t> for Step<'_, S> {
+    type Value = Option<OneOrMany<'t>>;
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        if self.0.is_empty() {
+            return de::Deserialize::deserialize(deserializer).map(Some);
         }
-    })?;
-    Ok(found)
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'t, S: AsRef<str>> Visitor<'t> for Step<'_, S> {
+    type Value = Option<OneOrMany<'t>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object on the way to the strings")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some((wanted, rest)) = self.0.split_first() else {
+            return Ok(None);
+        };
+        let mut found = None;
+        while let Some(Text(name)) = map.next_key()? {
+            if name == wanted.as_ref() {
+                found = map.next_value_seed(Step(rest))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
 }

@@ -301,7 +301,7 @@ const LARGE_CLAIMS: [Row; 23] = [
     (
         "nested events",
         |n| format!(r#""events":{},"#, nested(n)),
-        "payload_malformed",
+        "kind_not_accepted",
     ),
     (
         "nested objects",
@@ -415,7 +415,7 @@ const LARGE_HEADERS: [Row; 6] = [
     (
         "crit",
         |n| format!(r#""crit":{},"#, nested(n)),
-        "header_malformed",
+        "critical_extension",
     ),
     (
         "a long kid",
