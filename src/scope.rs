@@ -169,7 +169,9 @@ impl ScopeSet {
     }
 
     fn holds(&self, word: &str) -> bool {
-        self.iter().any(|mine| mine == word)
+        // By bytes, which is quicker for words so short; a scope is never empty, as an empty set's one word would be.
+        let mut words = self.words.as_bytes().split(|byte| *byte == b' ');
+        words.any(|mine| mine == word.as_bytes())
     }
 
     /// Whether the set holds none.

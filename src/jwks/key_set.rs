@@ -11,8 +11,9 @@ use super::jwk::ParsedJwk;
 use super::material::{KeyFlaw, KeyMaterial};
 use super::verifying_key::{Algorithm, VerifyingKey};
 
-/// More keys than any issuer publishes; a longer document is somebody's mistake or attack.
-const MOST_KEYS: usize = 200;
+/// More keys than any issuer publishes, and about as many RSA keys as fit in the 512 KiB of a document that is fetched. What
+/// is longer is a mistake or an attack.
+const MOST_KEYS: usize = 1_000;
 
 /// The keys of one issuer, parsed and ready. Cloning costs a reference count.
 ///
@@ -64,8 +65,8 @@ pub enum KeySetError {
     /// Not a JSON object with an array `keys`.
     #[error("the document is not a JSON Web Key Set: {0}")]
     NotAKeySet(&'static str),
-    /// More than 200 keys.
-    #[error("the document holds {0} keys, more than 200")]
+    /// More than 1,000 keys.
+    #[error("the document holds {0} keys, more than 1,000")]
     TooManyKeys(usize),
     /// No key in it can be used.
     #[error("the document holds no key that can be used; left out: {0:?}")]

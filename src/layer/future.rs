@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::header::CACHE_CONTROL;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower::Service;
 
@@ -102,17 +102,21 @@ where
                     }
                 }
                 StateProjection::Calling { response } => {
-                    let response = ready!(response.poll(context))?.map(ResponseBody::inner);
-                    return Poll::Ready(Ok(finish(response, *this.private)));
+                    let mut response = ready!(response.poll(context))?.map(ResponseBody::inner);
+                    if *this.private {
+                        hide_from_caches(response.headers_mut());
+                    }
+                    return Poll::Ready(Ok(response));
                 }
                 StateProjection::Refused { rejection } => {
                     let Some(rejection) = rejection.take() else {
                         return Poll::Pending;
                     };
-                    return Poll::Ready(Ok(finish(
-                        refusal::respond(rejection, *this.language),
-                        *this.private,
-                    )));
+                    let mut response = refusal::respond(rejection, *this.language);
+                    if *this.private {
+                        hide_from_caches(response.headers_mut());
+                    }
+                    return Poll::Ready(Ok(response));
                 }
             };
             this.state.set(next);
@@ -121,14 +125,10 @@ where
 }
 
 /// A credential outside `Authorization` is not seen by caches (RFC 9111 section 3.5), so the response says it for itself.
-fn finish<B>(mut response: Response<B>, private: bool) -> Response<B> {
-    if private {
-        response
-            .headers_mut()
-            .entry(CACHE_CONTROL)
-            .or_insert(HeaderValue::from_static("private"));
-    }
-    response
+fn hide_from_caches(headers: &mut HeaderMap) {
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("private"));
 }
 
 impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {

@@ -14,21 +14,21 @@ use tower_resource_server::{
 
 use crate::support::{API, ISSUER, READ, idp};
 
-/// Allocations of a request with the last of these values, after the others warmed the service up, above those of making
-/// the request.
+/// Allocations of a request with one of these values, after the first warmed the service up, above those of making the
+/// request. The fewest, since a few find a table full and have it grow.
 fn count<S>(mut service: S, header: &str, values: &[&str]) -> u64
 where
     S: Service<Request<()>, Error = Infallible>,
 {
     let request = |value: &str| Request::get("/").header(header, value).body(()).unwrap();
     let mut call = |request| drop(service.call(request).now_or_never().expect("no waiting").unwrap());
-    let (last, warming) = values.split_last().unwrap();
-    for value in warming {
-        call(request(value));
-    }
-    let bare: AllocationInfo = allocation_counter::measure(|| drop(request(last)));
-    let whole = allocation_counter::measure(|| call(request(last)));
-    whole.count_total - bare.count_total
+    call(request(values[0]));
+    let above_bare = values[1..].iter().map(|value| {
+        let bare: AllocationInfo = allocation_counter::measure(|| drop(request(value)));
+        let whole = allocation_counter::measure(|| call(request(value)));
+        whole.count_total - bare.count_total
+    });
+    above_bare.min().unwrap()
 }
 
 /// Puts a key into the cache. Nothing else is left to do for it afterwards.
@@ -71,7 +71,6 @@ fn the_warm_path_allocates_little() {
     warm(&cached, minted.digest());
     let (jwt, api_key) = (JwtLayer::new(issuer), ApiKeyLayer::new(store));
 
-    // So many that the cache has room when the last one comes.
     let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
     let (fresh, fresh_again) = tokens.split_at(20);
     let (known, keys) = ([first, first], [key, key]);

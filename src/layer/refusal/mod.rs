@@ -21,17 +21,15 @@ pub(super) enum Language {
 impl Language {
     /// gRPC is a `POST` over HTTP/2 with a content type of its own; gRPC-Web also comes over HTTP/1.1.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
+        if request.method() != Method::POST {
+            return Self::Http;
+        }
         let content_type = request
             .headers()
             .get(CONTENT_TYPE)
             .map_or(&[][..], HeaderValue::as_bytes);
         match grpc::content_type(content_type) {
-            Some(answer)
-                if request.method() == Method::POST
-                    && (answer.web || request.version() == Version::HTTP_2) =>
-            {
-                Self::Grpc(answer.name)
-            }
+            Some(answer) if answer.web || request.version() == Version::HTTP_2 => Self::Grpc(answer.name),
             _ => Self::Http,
         }
     }

@@ -337,8 +337,8 @@ async fn d10_size_number_and_time_are_bounded() {
     for (name, text, expected) in [
         ("512 KiB", Some(filled(512 * 1024)), "ok"),
         ("a byte more", Some(filled(512 * 1024 + 1)), "keys_unavailable"),
-        ("200 keys", Some(repeated(200)), "ok"),
-        ("201 keys", Some(repeated(201)), "keys_unavailable"),
+        ("1,000 keys", Some(repeated(1_000)), "ok"),
+        ("1,001 keys", Some(repeated(1_001)), "keys_unavailable"),
         ("no answer", None, "keys_unavailable"),
     ] {
         let start = tokio::time::Instant::now();
