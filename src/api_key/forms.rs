@@ -20,11 +20,11 @@ impl Forms {
     }
 
     /// Whether a store need be asked for the key at all. No secret decides this: everybody can compute a checksum.
-    pub(super) fn check(&self, key: &str) -> Result<(), AuthError> {
+    pub(super) fn check(&self, key: &[u8]) -> Result<(), AuthError> {
         if self.known.is_empty() {
             return Ok(());
         }
-        let Some(spelling) = Spelling::of(key) else {
+        let Some(spelling) = std::str::from_utf8(key).ok().and_then(Spelling::of) else {
             return self.judge_foreign();
         };
         if self.known.iter().any(|format| format.spells(&spelling)) {

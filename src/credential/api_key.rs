@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
-use super::{Credential, Flaw, Presented, RequestHead, authorization, single_value, text_of};
+use super::{Credential, Flaw, Presented, RequestHead, authorization, single_value, visible};
 use crate::challenge::Scheme;
 
 /// Reads an API key. A key in both places is two credentials, even if it is the same.
@@ -40,7 +40,7 @@ impl ApiKeyReader {
             return Presented::None;
         }
         match single_value(headers, &self.header) {
-            Ok(Some(value)) => match text_of(value, |byte| byte.is_ascii_graphic()) {
+            Ok(Some(value)) => match visible(value) {
                 Ok(key) => Presented::One(Credential::new(key, self.header.clone(), Scheme::ApiKey)),
                 Err(error) => Presented::Malformed(Flaw {
                     error,

@@ -14,7 +14,7 @@ pub(super) enum Authorization<'r> {
     Malformed(Option<Scheme>, NotToken68),
     /// A scheme that nobody here knows: no credential.
     Foreign,
-    Of(Scheme, Result<&'r str, NotToken68>),
+    Of(Scheme, Result<&'r [u8], NotToken68>),
 }
 
 impl<'r> Authorization<'r> {

@@ -48,7 +48,7 @@ impl BearerReader {
 }
 
 /// A proxy writes the bare token or the whole `Bearer …`; a token has no space, so the two cannot be confused.
-fn moved_token(value: &[u8]) -> Result<&str, AuthError> {
+fn moved_token(value: &[u8]) -> Result<&[u8], AuthError> {
     if !value.contains(&b' ') && !value.eq_ignore_ascii_case(b"Bearer") {
         return token68(value).map_err(AuthError::from);
     }

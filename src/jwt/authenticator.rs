@@ -40,7 +40,7 @@ impl JwtAuthenticator {
         }
     }
 
-    fn judge_token(&self, token: &str) -> Result<Verdict, AuthError> {
+    fn judge_token(&self, token: &[u8]) -> Result<Verdict, AuthError> {
         if token.len() > self.most_token_bytes {
             return Err(AuthError::TokenTooLong);
         }
@@ -57,7 +57,7 @@ impl JwtAuthenticator {
         })
     }
 
-    fn fresh<'t>(&'t self, name: Option<TokenName>, token: &'t str, issuer: &'t Issuer) -> Fresh<'t> {
+    fn fresh<'t>(&'t self, name: Option<TokenName>, token: &'t [u8], issuer: &'t Issuer) -> Fresh<'t> {
         Fresh {
             judge: self,
             name,
@@ -70,7 +70,7 @@ impl JwtAuthenticator {
         &self,
         looking: BoxFuture<Result<Issuer, AuthError>>,
         name: Option<TokenName>,
-        token: String,
+        token: Vec<u8>,
     ) -> Verdict {
         let this = self.clone();
         Verdict::Pending(Box::pin(async move {
@@ -87,7 +87,7 @@ impl JwtAuthenticator {
 struct Fresh<'t> {
     judge: &'t JwtAuthenticator,
     name: Option<TokenName>,
-    token: &'t str,
+    token: &'t [u8],
     issuer: &'t Issuer,
 }
 

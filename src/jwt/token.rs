@@ -14,7 +14,7 @@ type Room = SmallVec<[u8; 1_024]>;
 
 /// The three parts of a compact JWS, decoded: what an [`UnverifiedToken`] borrows from.
 struct Parts<'t> {
-    signing_input: &'t str,
+    signing_input: &'t [u8],
     decoded: &'t [u8],
     header_end: usize,
     payload_end: usize,
@@ -22,22 +22,23 @@ struct Parts<'t> {
 
 impl<'t> Parts<'t> {
     /// Exactly three non-empty parts of canonical base64url without padding (RFC 7515 section 2; RFC 4648 section 3.5).
-    fn decode(token: &'t str, decoded: &'t mut Room) -> Result<Self, AuthError> {
-        let mut parts = token.split('.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+    fn decode(token: &'t [u8], decoded: &'t mut Room) -> Result<Self, AuthError> {
+        let mut dots = memchr::memchr_iter(b'.', token);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(AuthError::TokenMalformed);
         };
+        let (signing_input, signature) = token.split_at(second);
+        let (header, payload) = signing_input.split_at(first);
+        let (payload, signature) = (after_dot(payload), after_dot(signature));
         if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(AuthError::TokenMalformed);
         }
         // Longer than what is decoded, by more than the decoder wants.
         decoded.resize(token.len(), 0);
         let mut end = 0;
-        let mut append = |part: &str| -> Result<usize, AuthError> {
+        let mut append = |part: &[u8]| -> Result<usize, AuthError> {
             let room = decoded.get_mut(end..).unwrap_or_default();
-            let read = URL_SAFE_NO_PAD.decode(part.as_bytes(), Out::from_slice(room));
+            let read = URL_SAFE_NO_PAD.decode(part, Out::from_slice(room));
             end += read.map_err(|_| AuthError::TokenMalformed)?.len();
             Ok(end)
         };
@@ -45,7 +46,6 @@ impl<'t> Parts<'t> {
         let payload_end = append(payload)?;
         let signature_end = append(signature)?;
         decoded.truncate(signature_end);
-        let (signing_input, _) = token.split_at(header.len() + 1 + payload.len());
         Ok(Self {
             signing_input,
             decoded,
@@ -87,6 +87,11 @@ impl<'t> Parts<'t> {
     }
 }
 
+/// What follows the dot that a part was split at.
+fn after_dot(part: &[u8]) -> &[u8] {
+    part.get(1..).unwrap_or_default()
+}
+
 /// A token that nobody has vouched for. Its claims are read already and cannot be asked for, `iss` excepted, which only
 /// ever selects one of the configured issuers.
 pub(super) struct UnverifiedToken<'t> {
@@ -98,7 +103,7 @@ pub(super) struct UnverifiedToken<'t> {
 
 /// Reads a token and hands it to who judges it. Decoded text and claims stay where they are read, since both are large.
 pub(super) fn read_token<T>(
-    token: &str,
+    token: &[u8],
     judge: impl FnOnce(&UnverifiedToken<'_>) -> Result<T, AuthError>,
 ) -> Result<T, AuthError> {
     let mut room = Room::new();
@@ -154,7 +159,7 @@ impl<'t> UnverifiedToken<'t> {
             Selection::Unknown => return Err(AuthError::SigningKeyUnknown),
             Selection::Unfit => return Err(AuthError::SigningKeyAmbiguous),
         };
-        if !key.verifies(self.parts.signing_input.as_bytes(), self.parts.signature()) {
+        if !key.verifies(self.parts.signing_input, self.parts.signature()) {
             return Err(AuthError::SignatureInvalid);
         }
         Ok(VerifiedToken {

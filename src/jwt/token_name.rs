@@ -43,12 +43,12 @@ impl TokenNamer {
         }
     }
 
-    pub(super) fn name(&self, token: &str) -> Option<TokenName> {
+    pub(super) fn name(&self, token: &[u8]) -> Option<TokenName> {
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
         let tag = self
             .key
             .as_ref()?
-            .seal_in_place_separate_tag(nonce, Aad::from(token.as_bytes()), &mut [])
+            .seal_in_place_separate_tag(nonce, Aad::from(token), &mut [])
             .ok()?;
         tag.as_ref()
             .try_into()

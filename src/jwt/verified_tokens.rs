@@ -78,7 +78,7 @@ impl VerifiedTokens {
     }
 
     /// `None`: it cannot be remembered.
-    pub(super) fn name(&self, token: &str) -> Option<TokenName> {
+    pub(super) fn name(&self, token: &[u8]) -> Option<TokenName> {
         self.namer.name(token)
     }
 
