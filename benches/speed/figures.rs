@@ -65,7 +65,6 @@ pub(crate) fn write(rows: &[Row], rounds: usize) {
         "aws-lc-rs",
         "sha2",
         "quick_cache",
-        "siphasher",
     ];
     let mut versions: Map<String, Value> = versions
         .into_iter()

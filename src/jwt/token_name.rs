@@ -1,21 +1,9 @@
-//! What a token is remembered by.
+//! What a token is remembered by: the tag of AES-128-GCM over the whole token as associated data (GMAC), under a key that each
+//! layer draws at random for itself.
 //!
-//! # Why no token passes for another
-//!
-//! A remembered token is let in without its signature being checked, so two tokens of one name would be a forgery. The name is
-//! the tag of AES-128-GCM over the whole token as associated data (GMAC, NIST SP 800-38D), under a key that each layer draws
-//! at random for itself and that never leaves the process. Before its last step the tag is a polynomial over the token's blocks
-//! and length, taken at a secret point of 128 bits; the last step adds a secret mask. Two different tokens of n blocks have
-//! one name with a probability of at most (n + 1) / 2^128, whatever they are, as long as their choice does not depend on the key:
-//! less than 2^-117 for the longest tokens that are accepted by default. So a forger has, in each request, a chance of less
-//! than 2^-103 to meet one of the 10,000 names in memory.
-//!
-//! The nonce is the same for all. For messages that are sent that would be fatal, since whoever sees two tags under one nonce
-//! can compute the point. Nobody sees a tag: none is sent, stored or logged, and an answer tells of it only whether the token
-//! was known. With a new nonce for each token, the same token would have another name whenever it comes.
-//!
-//! SHA-256 would need no key and no argument; it takes five times as long, which is longer than all the rest that is done for a
-//! known token. `cargo bench --bench speed -- --ratios` prints both.
+//! A remembered token is let in without its signature being checked, so two tokens of one name would be a forgery. Why there are
+//! none stands in the guide, under "Tokens that are remembered". It rests on this: the key never leaves the process, and no tag
+//! is ever sent, stored or logged. Only therefore may all of them have the same nonce, which a token must have whenever it comes.
 
 use std::sync::Arc;
 
