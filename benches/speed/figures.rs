@@ -60,12 +60,7 @@ impl Row {
 pub(crate) fn write(rows: &[Row], rounds: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
-    let versions = [
-        "tower-resource-server",
-        "aws-lc-rs",
-        "sha2",
-        "quick_cache",
-    ];
+    let versions = ["tower-resource-server", "aws-lc-rs", "sha2", "quick_cache"];
     let mut versions: Map<String, Value> = versions
         .into_iter()
         .map(|name| (name.to_owned(), locked(&lock, name).into()))
