@@ -47,17 +47,18 @@
 //! | to make, rotate and revoke API keys | [`KeyRegistry`], which every store here is; `examples/api_keys.rs` |
 //! | keys in a store of your own | [`KeyStore`]: one `async fn`; [`testing::conformance`] says whether it is right |
 //! | tests without a server | [`testing::TestIssuer`], [`testing::TestClock`], [`testing::PrincipalBuilder`] |
+//! | to stop a token before it expires | [`JwtLayer::revocations`], [`MemoryRevocations`], [`Revocation`] |
 //! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
 //!
 //! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
 //! [API keys](guide::api_keys), [issuers](guide::issuers) with a recipe for each,
-//! [their keys](guide::keys) in rotations and outages, [what is checked](guide::checks),
+//! [their keys](guide::keys) in rotations and outages, [revocation](guide::revocation), [what is checked](guide::checks),
 //! [logs and metrics](guide::telemetry), and [testing](guide::testing).
 //!
 //! # What is where
 //!
-//! - Layers: [`ApiKeyLayer`], [`JwtLayer`], [`AnyOfLayer`], [`OptionalLayer`], [`ScopeLayer`]. Their services and what those
-//!   return: [`Authenticate`], [`Authorize`], [`ResponseFuture`], [`ResponseBody`].
+//! - Layers: [`ApiKeyLayer`], [`JwtLayer`], [`AnyOfLayer`], [`OptionalLayer`], [`ScopeLayer`], [`TokenAgeLayer`],
+//!   [`RevocationCheckLayer`]. Their services and what those return: [`Authenticate`], [`Authorize`], [`RevocationCheck`], [`ResponseFuture`], [`ResponseBody`].
 //! - The caller: [`Principal`], [`Identity`], [`Method`], [`Actor`], [`Authentication`], [`AuthorizationDetail`],
 //!   [`InvalidDetail`], [`Claims`].
 //! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`].
@@ -72,6 +73,7 @@
 //! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`],
 //!   [`KeySetError`], [`SkippedKey`]; how they are: [`KeyStatus`], [`KeyState`], [`FetchState`]; the HTTP client behind
 //!   them: [`Fetch`], [`HttpFetch`], [`FetchError`], [`PublicAddressesOnly`].
+//! - What is withdrawn: [`Revocations`], [`MemoryRevocations`], [`Revocation`], [`CredentialFacts`], [`Standing`].
 //! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
 //! - Values: [`Secret`], [`Realm`], and [`Clock`], which tells all of this the time.
 //!
@@ -144,7 +146,7 @@ mod jwks;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod layer;
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "api-key", feature = "jwt"))]
 mod revocation;
 // The chapters use every feature, and are seen by nobody but rustdoc.
 #[cfg(all(
@@ -190,13 +192,13 @@ pub use layer::ApiKeyLayer;
 #[cfg(feature = "jwt")]
 pub use layer::JwtLayer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
-pub use layer::{Authenticate, OptionalLayer};
+pub use layer::{Authenticate, OptionalLayer, RevocationCheck, RevocationCheckLayer};
 pub use layer::{Authorize, ResponseBody, ResponseFuture, ScopeLayer, TokenAgeLayer};
 pub use principal::{
     Actor, Authentication, AuthorizationDetail, Claims, Identity, InvalidDetail, Method, Principal,
 };
-#[cfg(feature = "jwt")]
-pub use revocation::{MemoryRevocations, Revocations, Standing, TokenFacts};
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+pub use revocation::{CredentialFacts, MemoryRevocations, Revocation, Revocations, Standing};
 pub use scope::{InvalidScope, Requirement, Scope, ScopeSet};
 pub use secret::Secret;
 #[cfg(feature = "api-key")]

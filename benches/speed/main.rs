@@ -67,6 +67,7 @@ fn table() -> Vec<Case> {
     cases.extend(others::api_keys());
     cases.push(others::scope());
     cases.extend(others::either(&rs256));
+    cases.extend(others::revocations(&rs256));
     cases.extend(sizes::cases(&rs256));
     cases.extend(bytes.into_iter().flatten());
     cases.extend(threads::hot_token(&rs256));

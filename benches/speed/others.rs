@@ -5,11 +5,14 @@ use std::convert::Infallible;
 use std::hint;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, Request};
 use tower::{Layer, Service};
 use tower_resource_server::testing::PrincipalBuilder;
-use tower_resource_server::{ApiKeyLayer, ApiKeyRecord, JwtLayer, KeyDigest, MemoryKeyStore, ScopeLayer};
+use tower_resource_server::{
+    ApiKeyLayer, ApiKeyRecord, JwtLayer, KeyDigest, MemoryKeyStore, MemoryRevocations, Revocation, ScopeLayer,
+};
 
 use crate::case::{Answer, Case, Measured, Presented, Work, bare, call, time};
 use crate::login::{Login, READ, Tokens, hashes};
@@ -96,6 +99,23 @@ pub(crate) fn either(tokens: &Tokens) -> [Case; 2] {
         })
         .limit("api_key/1k"),
     ]
+}
+
+/// A known token, where so many other tokens of its issuer are withdrawn.
+pub(crate) fn revocations(tokens: &Tokens) -> [Case; 3] {
+    [("0", 0), ("1k", 1_000), ("1m", 1_000_000)].map(|(name, count)| {
+        let tokens = Rc::clone(tokens);
+        let case = Case::new(format!("revocations/{name}"), move || {
+            let revocations = MemoryRevocations::new();
+            let never = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+            for number in 0..count {
+                let order = Revocation::token(tokens.idp.name(), format!("{number:036}"), never);
+                revocations.revoke(&order);
+            }
+            tokens.to_acquaintances(&JwtLayer::new(tokens.issuer()).revocations(revocations))
+        });
+        case.limit("jwt/RS256/known")
+    })
 }
 
 /// A scope layer above nothing, asked about a principal that is there already.

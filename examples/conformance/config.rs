@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tower_resource_server::{
     Algorithm, ApiKeyRecord, ConfigError, FixedKeys, Issuer, KeyDigest, MemoryKeyStore, MemoryRevocations,
-    Profile, RemoteKeys, Scope, ScopeSource, Secret, TrustedIssuers,
+    Profile, RemoteKeys, Revocation, Scope, ScopeSource, Secret, TrustedIssuers,
 };
 
 /// Stands where a value could not be read, so that the rest is looked at all the same. It is never served with.
@@ -214,10 +214,15 @@ fn revocations(root: &mut Members, problems: &mut Problems) -> Option<MemoryRevo
         revocations = revocations.accept_tokens_without_id();
     }
     for (issuer, id, until) in ids {
-        revocations.revoke_token(&issuer, &id, until);
+        revocations.revoke(&Revocation::token(&issuer, &id, until));
     }
     for (issuer, subject, minimum) in versions {
-        revocations.require_version(&issuer, &subject, minimum);
+        revocations.revoke(&Revocation::version(
+            &issuer,
+            &subject,
+            minimum,
+            SystemTime::UNIX_EPOCH + NEVER,
+        ));
     }
     Some(revocations)
 }

@@ -91,9 +91,18 @@ pub enum AuthError {
     /// `iat` lies in the future.
     #[error("the token was issued in the future")]
     TokenFromFuture,
-    /// The token, its subject's tokens, or an older version of them were withdrawn.
+    /// The token was withdrawn, or those of its subject, client or issuer were.
     #[error("the token was revoked")]
     TokenRevoked,
+    /// The place where revocations are kept did not answer, and the route asks it.
+    #[error("revocations cannot be asked")]
+    RevocationsUnavailable(#[source] BoxError),
+    /// Nobody can tell what was revoked: this node has not heard for too long.
+    #[error("revocations cannot be heard")]
+    RevocationsUnheard {
+        /// When it may be worth another try.
+        retry_after: Duration,
+    },
     /// The token was issued longer ago than the route allows.
     #[error("the token is older than this route allows")]
     TokenTooOld,
@@ -202,6 +211,8 @@ impl AuthError {
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenFromFuture => "token_from_future",
             Self::TokenRevoked => "token_revoked",
+            Self::RevocationsUnavailable(_) => "revocations_unavailable",
+            Self::RevocationsUnheard { .. } => "revocations_unheard",
             Self::TokenTooOld => "token_too_old",
             Self::ClaimsUndecodable(_) => "claims_undecodable",
             Self::ApiKeyMalformed => "api_key_malformed",
@@ -230,9 +241,11 @@ impl AuthError {
             }
             Self::ScopeMissing(_) => RejectionKind::InsufficientScope,
             Self::ClaimsAbsent => RejectionKind::Forbidden,
-            Self::KeysUnavailable { .. } | Self::ResolverUnavailable(_) | Self::StoreUnavailable(_) => {
-                RejectionKind::Unavailable
-            }
+            Self::KeysUnavailable { .. }
+            | Self::ResolverUnavailable(_)
+            | Self::StoreUnavailable(_)
+            | Self::RevocationsUnavailable(_)
+            | Self::RevocationsUnheard { .. } => RejectionKind::Unavailable,
             Self::NotAuthenticated | Self::IssuerMisconfigured(_) | Self::ClaimsUndeclared => {
                 RejectionKind::Misconfigured
             }
@@ -252,9 +265,11 @@ impl AuthError {
             Self::TokenTooOld => "the token is too old for this resource",
             Self::ScopeMissing(_) => "the credential does not cover this request",
             Self::ClaimsAbsent => "this resource is not for this kind of caller",
-            Self::KeysUnavailable { .. } | Self::ResolverUnavailable(_) | Self::StoreUnavailable(_) => {
-                "the credential cannot be checked for now"
-            }
+            Self::KeysUnavailable { .. }
+            | Self::ResolverUnavailable(_)
+            | Self::StoreUnavailable(_)
+            | Self::RevocationsUnavailable(_)
+            | Self::RevocationsUnheard { .. } => "the credential cannot be checked for now",
             Self::NotAuthenticated | Self::IssuerMisconfigured(_) | Self::ClaimsUndeclared => {
                 "the service is misconfigured"
             }
@@ -264,8 +279,12 @@ impl AuthError {
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::KeysUnavailable { retry_after, .. } => Some(*retry_after),
-            Self::ResolverUnavailable(_) | Self::StoreUnavailable(_) => Some(STORE_RETRY),
+            Self::KeysUnavailable { retry_after, .. } | Self::RevocationsUnheard { retry_after } => {
+                Some(*retry_after)
+            }
+            Self::ResolverUnavailable(_) | Self::StoreUnavailable(_) | Self::RevocationsUnavailable(_) => {
+                Some(STORE_RETRY)
+            }
             _ => None,
         }
     }

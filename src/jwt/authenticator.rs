@@ -1,5 +1,4 @@
 use std::any::TypeId;
-use std::sync::Arc;
 
 use super::issuer::Issuer;
 use super::token::{UnverifiedToken, read_token};
@@ -11,8 +10,7 @@ use crate::challenge::{Challenge, Realm, Scheme};
 use crate::credential::{BearerReader, Credential, Presented, RequestHead};
 use crate::error::AuthError;
 use crate::jwks::{KeySet, Lookup};
-use crate::principal::{Method, PrincipalData};
-use crate::revocation::{Revocations, Standing, TokenFacts};
+use crate::principal::Method;
 
 /// Tokens with many groups or roles have a few kilobytes; what is longer is not looked at.
 const MOST_TOKEN_BYTES: usize = 16 * 1024;
@@ -23,7 +21,6 @@ pub(crate) struct JwtAuthenticator {
     pub(crate) reader: BearerReader,
     pub(crate) realm: Realm,
     pub(crate) most_token_bytes: usize,
-    pub(crate) revocations: Option<Arc<dyn Revocations>>,
     issuers: TrustedIssuers,
     verified: VerifiedTokens,
 }
@@ -34,7 +31,6 @@ impl JwtAuthenticator {
             reader: BearerReader::default(),
             realm: Realm::default(),
             most_token_bytes: MOST_TOKEN_BYTES,
-            revocations: None,
             issuers,
             verified: VerifiedTokens::new(),
         }
@@ -142,21 +138,6 @@ impl Fresh<'_> {
     }
 }
 
-/// Asked for every judgement, wherever it came from: a token that was good a moment ago may be withdrawn by now.
-fn unless_revoked(data: Arc<PrincipalData>, revocations: &dyn Revocations) -> Judgement {
-    let facts = TokenFacts {
-        issuer: data.identity.issuer().unwrap_or_default(),
-        token_id: data.credential_id.as_deref(),
-        subject: data.identity.subject(),
-        version: data.version,
-    };
-    match revocations.standing(&facts) {
-        Standing::Good => Ok(data),
-        Standing::Revoked => Err(AuthError::TokenRevoked),
-        Standing::Untellable(claim) => Err(AuthError::ClaimMissing(claim)),
-    }
-}
-
 impl Authenticator for JwtAuthenticator {
     fn find<'r>(&self, request: &RequestHead<'r>) -> Presented<'r> {
         self.reader.find(request)
@@ -167,24 +148,8 @@ impl Authenticator for JwtAuthenticator {
     }
 
     fn judge(&self, credential: &Credential<'_>, _: &RequestHead<'_>) -> Verdict {
-        let verdict = match self.judge_token(credential.value) {
-            Ok(verdict) => verdict,
-            Err(error) => return Verdict::Done(Err(error)),
-        };
-        let Some(revocations) = &self.revocations else {
-            return verdict;
-        };
-        match verdict {
-            Verdict::Done(judgement) => {
-                Verdict::Done(judgement.and_then(|data| unless_revoked(data, &**revocations)))
-            }
-            Verdict::Pending(judgement) => {
-                let revocations = Arc::clone(revocations);
-                Verdict::Pending(Box::pin(async move {
-                    unless_revoked(judgement.await?, &*revocations)
-                }))
-            }
-        }
+        self.judge_token(credential.value)
+            .unwrap_or_else(|error| Verdict::Done(Err(error)))
     }
 
     fn challenges(&self) -> Vec<Challenge> {

@@ -7,6 +7,7 @@ use super::builder::{IssuerBuilder, NoAudience};
 use super::claims::{self, Claims};
 use super::client;
 use super::json::{NumericDate, Text};
+use super::marks;
 use super::names::Names;
 use super::profile::Profile;
 use super::rules::{self, Audience, Times};
@@ -38,6 +39,8 @@ pub(super) struct Rules {
     pub(super) subjects: Option<Names>,
     pub(super) users: bool,
     pub(super) client_claim: Option<&'static str>,
+    pub(super) token_id_claim: Option<&'static str>,
+    pub(super) token_version_claim: Option<&'static str>,
     pub(super) scope_sources: Vec<ScopeSource>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) leeway: Duration,
@@ -210,7 +213,8 @@ impl Issuer {
         let mut words = SharedText::default();
         let subject = claims.sub.as_ref().map(|sub| words.add(&sub.0));
         let client_part = client.as_deref().map(|client| words.add(client));
-        let token_id = claims.jti.as_ref().map(|jti| words.add(&jti.0));
+        let token_id = marks::token_id(claims, token.payload(), self.rules.token_id_claim)?;
+        let token_id = token_id.map(|id| words.add(&id));
         let scopes = ScopeSource::write(
             &self.rules.scope_sources,
             claims,
@@ -237,7 +241,7 @@ impl Issuer {
                 .flatten()
                 .map(detail)
                 .collect(),
-            version: claims.token_version.and_then(|version| version.0),
+            version: marks::version(claims, token.payload(), self.rules.token_version_claim)?,
             issued_at: claims.iat.map(date),
             expires_at: claims.exp.map(date),
             claims: self.custom_claims(token)?,

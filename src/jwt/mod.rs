@@ -8,6 +8,7 @@ mod client;
 mod header;
 mod issuer;
 mod json;
+mod marks;
 mod names;
 mod path;
 mod profile;

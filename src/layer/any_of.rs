@@ -17,9 +17,12 @@ pub struct AnyOfLayer {
 }
 
 impl AnyOfLayer {
-    pub(super) fn new<const N: usize>(kinds: [Arc<dyn Authenticator>; N], strip: bool) -> Self {
+    /// Of kinds, and whether each takes its credential out of the request: if one does, all are taken out.
+    pub(super) fn new<const N: usize>(kinds: [(Arc<dyn Authenticator>, bool); N]) -> Self {
+        let strip = kinds.iter().any(|(_, strip)| *strip);
+        let kinds = kinds.into_iter().map(|(authenticator, _)| authenticator);
         Self {
-            authenticator: Arc::new(AnyOf(kinds.into())),
+            authenticator: Arc::new(AnyOf(kinds.collect())),
             strip,
         }
     }

@@ -10,9 +10,11 @@ use super::{any_of::AnyOfLayer, jwt::JwtLayer};
 #[cfg(feature = "stored-keys")]
 use crate::api_key::UsageRecorder;
 use crate::api_key::{ApiKeyAuthenticator, ApiKeyFormat, KeyStore};
+use crate::authenticator::Authenticator;
 use crate::challenge::Realm;
 use crate::clock::Clock;
 use crate::credential::ApiKeyReader;
+use crate::revocation::{ErasedRevocations, Revocations, guarded};
 
 /// Accepts API keys from `X-API-Key`, `Authorization: Bearer` or `Authorization: ApiKey`, looks them up by their SHA-256
 /// digest, and puts a `Principal` into the request. Never from the query string.
@@ -28,8 +30,9 @@ use crate::credential::ApiKeyReader;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ApiKeyLayer {
-    pub(super) authenticator: ApiKeyAuthenticator,
-    pub(super) strip: bool,
+    authenticator: ApiKeyAuthenticator,
+    revocations: Option<Arc<dyn ErasedRevocations>>,
+    strip: bool,
 }
 
 impl ApiKeyLayer {
@@ -38,6 +41,7 @@ impl ApiKeyLayer {
     pub fn new(store: impl KeyStore) -> Self {
         Self {
             authenticator: ApiKeyAuthenticator::new(store),
+            revocations: None,
             strip: false,
         }
     }
@@ -92,6 +96,14 @@ impl ApiKeyLayer {
         self
     }
 
+    /// Refuses keys that were withdrawn by their ids, beside what their records say. Asked for every key on every request.
+    /// Default: none, because the store knows which keys are revoked; a list of revocations is heard sooner by every node.
+    #[must_use]
+    pub fn revocations(mut self, revocations: impl Revocations) -> Self {
+        self.revocations = Some(Arc::new(revocations));
+        self
+    }
+
     /// Removes the key from the request before the handler sees it. Default: it stays and is marked as sensitive, because a
     /// handler may have to hand it on.
     #[must_use]
@@ -104,18 +116,20 @@ impl ApiKeyLayer {
     #[cfg(feature = "jwt")]
     #[must_use]
     pub fn or(self, other: JwtLayer) -> AnyOfLayer {
-        let (other, strip) = other.into_parts();
-        AnyOfLayer::new(
-            [Arc::new(self.authenticator), Arc::new(other)],
-            self.strip || strip,
-        )
+        AnyOfLayer::new([self.into_parts(), other.into_parts()])
     }
 
     /// Lets callers without a key through as anonymous; a bad key is still refused. The last call: nothing can be added to
     /// an optional layer. Default: a key is demanded, because a forgotten check must not open a route.
     #[must_use]
     pub fn optional(self) -> OptionalLayer {
-        OptionalLayer::new(Arc::new(self.authenticator), self.strip)
+        let (authenticator, strip) = self.into_parts();
+        OptionalLayer::new(authenticator, strip)
+    }
+
+    /// Who judges, and whether the credential is taken out of the request.
+    pub(super) fn into_parts(self) -> (Arc<dyn Authenticator>, bool) {
+        (guarded(self.authenticator, self.revocations), self.strip)
     }
 }
 
@@ -123,13 +137,11 @@ impl<S> Layer<S> for ApiKeyLayer {
     type Service = Authenticate<S>;
 
     fn layer(&self, inner: S) -> Authenticate<S> {
+        let (authenticator, strip) = self.clone().into_parts();
         let manners = Manners {
             optional: false,
-            strip: self.strip,
+            strip,
         };
-        Authenticate::new(
-            inner,
-            Arc::new(Gate::new(Arc::new(self.authenticator.clone()), manners)),
-        )
+        Authenticate::new(inner, Arc::new(Gate::new(authenticator, manners)))
     }
 }

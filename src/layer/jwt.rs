@@ -7,10 +7,11 @@ use super::authenticate::{Authenticate, Gate, Manners};
 use super::optional::OptionalLayer;
 #[cfg(feature = "api-key")]
 use super::{any_of::AnyOfLayer, api_key::ApiKeyLayer};
+use crate::authenticator::Authenticator;
 use crate::challenge::Realm;
 use crate::credential::BearerReader;
 use crate::jwt::{JwtAuthenticator, TrustedIssuers};
-use crate::revocation::Revocations;
+use crate::revocation::{ErasedRevocations, Revocations, guarded};
 
 /// Accepts JWT access tokens from `Authorization: Bearer`, judges them, and puts a `Principal` into the request.
 ///
@@ -27,6 +28,7 @@ use crate::revocation::Revocations;
 #[derive(Debug, Clone)]
 pub struct JwtLayer {
     authenticator: JwtAuthenticator,
+    revocations: Option<Arc<dyn ErasedRevocations>>,
     strip: bool,
 }
 
@@ -36,6 +38,7 @@ impl JwtLayer {
     pub fn new(issuers: impl Into<TrustedIssuers>) -> Self {
         Self {
             authenticator: JwtAuthenticator::new(issuers.into()),
+            revocations: None,
             strip: false,
         }
     }
@@ -71,7 +74,7 @@ impl JwtLayer {
     /// minutes is often withdrawn soon enough by its own expiry.
     #[must_use]
     pub fn revocations(mut self, revocations: impl Revocations) -> Self {
-        self.authenticator.revocations = Some(Arc::new(revocations));
+        self.revocations = Some(Arc::new(revocations));
         self
     }
 
@@ -88,11 +91,7 @@ impl JwtLayer {
     #[cfg(feature = "api-key")]
     #[must_use]
     pub fn or(self, other: ApiKeyLayer) -> AnyOfLayer {
-        let strip = self.strip || other.strip;
-        AnyOfLayer::new(
-            [Arc::new(self.authenticator), Arc::new(other.authenticator)],
-            strip,
-        )
+        AnyOfLayer::new([self.into_parts(), other.into_parts()])
     }
 
     /// Lets callers without a token through as anonymous; a bad token is still refused. The last call: nothing can be
@@ -105,12 +104,13 @@ impl JwtLayer {
     /// ```
     #[must_use]
     pub fn optional(self) -> OptionalLayer {
-        OptionalLayer::new(Arc::new(self.authenticator), self.strip)
+        let (authenticator, strip) = self.into_parts();
+        OptionalLayer::new(authenticator, strip)
     }
 
-    #[cfg(feature = "api-key")]
-    pub(super) fn into_parts(self) -> (JwtAuthenticator, bool) {
-        (self.authenticator, self.strip)
+    /// Who judges, and whether the credential is taken out of the request.
+    pub(super) fn into_parts(self) -> (Arc<dyn Authenticator>, bool) {
+        (guarded(self.authenticator, self.revocations), self.strip)
     }
 }
 
@@ -118,13 +118,11 @@ impl<S> Layer<S> for JwtLayer {
     type Service = Authenticate<S>;
 
     fn layer(&self, inner: S) -> Authenticate<S> {
+        let (authenticator, strip) = self.clone().into_parts();
         let manners = Manners {
             optional: false,
-            strip: self.strip,
+            strip,
         };
-        Authenticate::new(
-            inner,
-            Arc::new(Gate::new(Arc::new(self.authenticator.clone()), manners)),
-        )
+        Authenticate::new(inner, Arc::new(Gate::new(authenticator, manners)))
     }
 }

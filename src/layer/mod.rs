@@ -15,6 +15,8 @@ mod jwt;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 mod optional;
 mod refusal;
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+mod revocation_check;
 mod scope;
 mod token_age;
 
@@ -31,5 +33,7 @@ pub use future::ResponseFuture;
 pub use jwt::JwtLayer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use optional::OptionalLayer;
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+pub use revocation_check::{RevocationCheck, RevocationCheckLayer};
 pub use scope::ScopeLayer;
 pub use token_age::TokenAgeLayer;

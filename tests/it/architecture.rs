@@ -36,7 +36,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
         "papaya::",
         &[
             "store/memory.rs",
-            "revocation/memory.rs",
+            "revocation/index.rs",
             "api_key/usage/counts.rs",
         ],
     ),

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
     Algorithm, ApiKeyLayer, ApiKeyRecord, CachedKeys, Claims, Clock, Fetch, FetchError, FixedKeys, Issuer,
-    JwtLayer, KeyDigest, KeySet, KeySetError, MemoryRevocations, Principal, Profile, RemoteKeys, Scope,
-    ScopeSet, TokenAgeLayer, TrustedIssuers,
+    JwtLayer, KeyDigest, KeySet, KeySetError, MemoryRevocations, Principal, Profile, RemoteKeys, Revocation,
+    Scope, ScopeSet, TokenAgeLayer, TrustedIssuers,
 };
 
 use crate::server::PATIENT;
@@ -155,7 +155,7 @@ async fn a_revocation_does_not_undo_an_earlier_one() {
     let tokens = ["t-1", "t-2", "t-3"].map(|id| idp.token().token_id(id).sign());
     for (id, seconds) in [("t-1", 60), ("t-2", 30), ("t-3", 90)] {
         let until = idp.clock().now() + Duration::from_secs(seconds);
-        revocations.revoke_token(ISSUER, id, until);
+        revocations.revoke(&Revocation::token(ISSUER, id, until));
     }
     for token in &tokens {
         assert_eq!(call(&app, bearer(token)).await.reason(), "token_revoked");

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use tower_resource_server::testing::TestIssuer;
-use tower_resource_server::{Clock, JwtLayer, MemoryRevocations, Profile, TokenAgeLayer};
+use tower_resource_server::{Clock, JwtLayer, MemoryRevocations, Profile, Revocation, TokenAgeLayer};
 
 use crate::support::{API, ISSUER, bearer, call, idp, whoami};
 
@@ -90,7 +90,7 @@ async fn a_known_token_is_refused_by_the_first_request_after_its_revocation() {
     let token = idp.token().token_id("t-1").sign();
     let other = idp.token().token_id("t-2").sign();
     assert_eq!(reason(&app, &token).await, "ok");
-    revocations.revoke_token(ISSUER, "t-1", later());
+    revocations.revoke(&Revocation::token(ISSUER, "t-1", later()));
     assert_eq!(reason(&app, &token).await, "token_revoked");
     assert_eq!(reason(&app, &other).await, "ok");
 }
@@ -100,7 +100,7 @@ async fn tokens_below_a_subjects_version_are_refused_and_nobody_elses() {
     let idp = idp();
     let revocations = MemoryRevocations::new();
     let app = app(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
-    revocations.require_version(ISSUER, "user_7", 3);
+    revocations.revoke(&Revocation::version(ISSUER, "user_7", 3, later()));
     let token = || idp.token().subject("user_7");
     for (token, expected) in [
         (token().sign(), "token_revoked"),
@@ -135,7 +135,7 @@ async fn a_token_without_a_subject_passes_a_version_only_if_that_is_relaxed() {
     let strict = MemoryRevocations::new();
     let relaxed = MemoryRevocations::new().accept_tokens_without_subject();
     for (revocations, expected) in [(strict, "claim_missing"), (relaxed, "ok")] {
-        revocations.require_version(ISSUER, "user_7", 3);
+        revocations.revoke(&Revocation::version(ISSUER, "user_7", 3, later()));
         let app = app(JwtLayer::new(idp.issuer()).revocations(revocations));
         assert_eq!(reason(&app, &token).await, expected);
     }
@@ -146,7 +146,11 @@ async fn an_entry_counts_until_its_token_would_have_expired() {
     let idp = idp();
     let revocations = MemoryRevocations::with_clock(idp.clock().clone());
     let app = app(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
-    revocations.revoke_token(ISSUER, "t-1", idp.clock().now() + Duration::from_secs(60));
+    revocations.revoke(&Revocation::token(
+        ISSUER,
+        "t-1",
+        idp.clock().now() + Duration::from_secs(60),
+    ));
     let token = idp.token().token_id("t-1").sign();
     assert_eq!(reason(&app, &token).await, "token_revoked");
     idp.clock().advance(Duration::from_secs(60));
@@ -157,7 +161,7 @@ async fn an_entry_counts_until_its_token_would_have_expired() {
 async fn another_issuers_token_of_the_same_id_stands() {
     let (idp, other) = (idp(), TestIssuer::new("https://other.test", API));
     let revocations = MemoryRevocations::new();
-    revocations.revoke_token(ISSUER, "t-1", later());
+    revocations.revoke(&Revocation::token(ISSUER, "t-1", later()));
     let guarded = |idp: &TestIssuer| app(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
     assert_eq!(
         reason(&guarded(&idp), &idp.token().token_id("t-1").sign()).await,

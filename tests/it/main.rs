@@ -41,6 +41,7 @@ mod real_issuer;
 mod refusals;
 mod remote_keys;
 mod resolved;
+mod revocations;
 mod rfc;
 mod scopes;
 mod secrets;

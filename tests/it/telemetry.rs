@@ -546,6 +546,10 @@ fn all_errors() -> Vec<AuthError> {
         AuthError::KindNotAccepted("events"),
         AuthError::ProofMissing,
         AuthError::TokenRevoked,
+        AuthError::RevocationsUnavailable(cause()),
+        AuthError::RevocationsUnheard {
+            retry_after: Duration::ZERO,
+        },
         AuthError::TokenTooOld,
         AuthError::AlgorithmUnknown,
         AuthError::AlgorithmNotAccepted,

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use tower_resource_server::testing::{TestClock, TestIssuer, TokenBuilder};
 use tower_resource_server::{
     Algorithm, CachedKeys, FixedKeys, Issuer, IssuerBuilder, JwtLayer, MemoryRevocations, Principal, Profile,
-    RemoteKeys, Secret, WithAudience,
+    RemoteKeys, Revocation, Secret, WithAudience,
 };
 
 use crate::server::PATIENT;
@@ -684,7 +684,11 @@ async fn e09_a_token_can_be_withdrawn_by_its_id() {
     let revocations = MemoryRevocations::with_clock(idp.clock().clone());
     let app = whoami().layer(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
     let reason = async |token: TokenBuilder| call(&app, bearer(&token.sign())).await.reason();
-    revocations.revoke_token(ISSUER, "gone", UNIX_EPOCH + Duration::from_secs(NOW * 2));
+    revocations.revoke(&Revocation::token(
+        ISSUER,
+        "gone",
+        UNIX_EPOCH + Duration::from_secs(NOW * 2),
+    ));
     assert_eq!(reason(idp.token().token_id("here")).await, "ok");
     assert_eq!(reason(idp.token().token_id("gone")).await, "token_revoked");
     assert_eq!(reason(idp.token().claim("jti", 1)).await, "payload_malformed");

@@ -1,0 +1,124 @@
+use std::time::SystemTime;
+
+/// An order to withdraw credentials, and until when it must be remembered: until the last of them has expired.
+///
+/// What is withdrawn once stays so: a later order can only add to an earlier one.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_resource_server::{MemoryRevocations, Revocation};
+///
+/// let revocations = MemoryRevocations::new();
+/// let now = SystemTime::now();
+/// let expired = now + Duration::from_secs(3600);            // as long as tokens live
+/// revocations.revoke(&Revocation::token("https://idp.test", "t-123", expired));
+/// // "log out everywhere"
+/// revocations.revoke(&Revocation::subject("https://idp.test", "user_7", now, expired));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Revocation {
+    pub(super) target: Target,
+    pub(super) cut: Cut,
+    pub(super) until: SystemTime,
+}
+
+/// Whose credentials are withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Target {
+    Token { issuer: Box<str>, id: Box<str> },
+    Subject { issuer: Box<str>, subject: Box<str> },
+    Client { issuer: Box<str>, client: Box<str> },
+    Issuer { issuer: Box<str> },
+    ApiKey { id: Box<str> },
+}
+
+/// Which of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Cut {
+    All,
+    /// Those whose `iat` is not later.
+    IssuedUntil(SystemTime),
+    /// Those whose version is missing or lower.
+    BelowVersion(u64),
+}
+
+impl Revocation {
+    /// One token of an issuer, by its id. `expires_at` is the token's.
+    #[must_use]
+    pub fn token(issuer: impl Into<String>, id: impl Into<String>, expires_at: SystemTime) -> Self {
+        let (issuer, id) = (boxed(issuer), boxed(id));
+        Self::of(Target::Token { issuer, id }, Cut::All, expires_at)
+    }
+
+    /// A subject's tokens that were issued at `issued_until` or before, by the issuer's clock and to the second in which it
+    /// writes `iat`: whoever logs in within that second has to do so again.
+    #[must_use]
+    pub fn subject(
+        issuer: impl Into<String>,
+        subject: impl Into<String>,
+        issued_until: SystemTime,
+        until: SystemTime,
+    ) -> Self {
+        let (issuer, subject) = (boxed(issuer), boxed(subject));
+        Self::of(
+            Target::Subject { issuer, subject },
+            Cut::IssuedUntil(issued_until),
+            until,
+        )
+    }
+
+    /// A subject's tokens whose version is missing or below `minimum`.
+    #[must_use]
+    pub fn version(
+        issuer: impl Into<String>,
+        subject: impl Into<String>,
+        minimum: u64,
+        until: SystemTime,
+    ) -> Self {
+        let (issuer, subject) = (boxed(issuer), boxed(subject));
+        Self::of(
+            Target::Subject { issuer, subject },
+            Cut::BelowVersion(minimum),
+            until,
+        )
+    }
+
+    /// The tokens of a client, whoever stands behind them, that were issued at `issued_until` or before: a client secret was
+    /// stolen.
+    #[must_use]
+    pub fn client(
+        issuer: impl Into<String>,
+        client: impl Into<String>,
+        issued_until: SystemTime,
+        until: SystemTime,
+    ) -> Self {
+        let (issuer, client) = (boxed(issuer), boxed(client));
+        Self::of(
+            Target::Client { issuer, client },
+            Cut::IssuedUntil(issued_until),
+            until,
+        )
+    }
+
+    /// All tokens of an issuer that were issued at `issued_until` or before. Who fears that its signing key was stolen must
+    /// withdraw the key: whoever has it writes any `iat`.
+    #[must_use]
+    pub fn issuer(issuer: impl Into<String>, issued_until: SystemTime, until: SystemTime) -> Self {
+        let issuer = boxed(issuer);
+        Self::of(Target::Issuer { issuer }, Cut::IssuedUntil(issued_until), until)
+    }
+
+    /// An API key, by the id of its record. For good it is revoked in its store; this is heard by every node at once.
+    #[must_use]
+    pub fn api_key(id: impl Into<String>, until: SystemTime) -> Self {
+        Self::of(Target::ApiKey { id: boxed(id) }, Cut::All, until)
+    }
+
+    fn of(target: Target, cut: Cut, until: SystemTime) -> Self {
+        Self { target, cut, until }
+    }
+}
+
+fn boxed(text: impl Into<String>) -> Box<str> {
+    text.into().into_boxed_str()
+}
