@@ -28,6 +28,7 @@ mod edges;
 mod examples;
 mod grpc;
 mod hostile_keys;
+mod hostile_tokens;
 mod issuers;
 mod jwt;
 mod key_forms;
