@@ -67,6 +67,11 @@ impl AnyOf {
     fn judge_of(&self, credential: &Credential<'_>) -> Option<&Arc<dyn Authenticator>> {
         self.0.get(credential.judge)
     }
+
+    fn fits_its_judge(&self, credential: &Credential<'_>) -> bool {
+        self.judge_of(credential)
+            .is_some_and(|authenticator| authenticator.fits(credential))
+    }
 }
 
 impl Authenticator for AnyOf {
@@ -81,17 +86,15 @@ impl Authenticator for AnyOf {
             found.judge = index;
             kept = match kept {
                 Some(first) if !found.is_in_the_place_of(&first) => return Presented::Twice,
-                Some(first) if self.fits(&first) || !authenticator.fits(&found) => Some(first),
+                Some(first) if self.fits_its_judge(&first) || !authenticator.fits(&found) => Some(first),
                 _ => Some(found),
             };
         }
         kept.map_or(Presented::None, Presented::One)
     }
 
-    /// Whether it is of the kind that is to judge it.
     fn fits(&self, credential: &Credential<'_>) -> bool {
-        self.judge_of(credential)
-            .is_some_and(|authenticator| authenticator.fits(credential))
+        self.0.iter().any(|authenticator| authenticator.fits(credential))
     }
 
     fn judge(&self, credential: &Credential<'_>, request: &RequestHead<'_>) -> Verdict {

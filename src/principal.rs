@@ -42,12 +42,25 @@ impl Method {
 ///
 /// A client that acts for itself is never equal to a user, even if it managed to be registered under the user's subject
 /// (RFC 9700 section 4.15); see [`is_user`](Self::is_user).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     pub(crate) method: Method,
     pub(crate) user: bool,
     pub(crate) issuer: Option<Arc<str>>,
     pub(crate) subject: Option<SharedStr>,
+}
+
+impl Clone for Identity {
+    /// Copies the subject: an identity that is kept, to key data by, must not keep all the words of a token.
+    fn clone(&self) -> Self {
+        let subject = self.subject.as_deref().map(Arc::<str>::from);
+        Self {
+            method: self.method,
+            user: self.user,
+            issuer: self.issuer.clone(),
+            subject: subject.map(SharedStr::from),
+        }
+    }
 }
 
 impl Identity {
@@ -158,7 +171,7 @@ pub(crate) struct PrincipalData {
     pub(crate) actor: Option<Box<Actor>>,
     pub(crate) authentication: Option<Box<Authentication>>,
     pub(crate) details: Vec<AuthorizationDetail>,
-    /// `token_version`, for revocation.
+    /// `token_version`, or what the issuer's `token_version_claim` names, for revocation.
     pub(crate) version: Option<u64>,
     pub(crate) issued_at: Option<SystemTime>,
     pub(crate) expires_at: Option<SystemTime>,
@@ -227,7 +240,7 @@ impl Principal {
         self.data.scopes.contains(scope)
     }
 
-    /// The token's `jti`, if it has one.
+    /// The token's `jti`, or what the issuer's `token_id_claim` names, if it has one.
     pub fn token_id(&self) -> Option<&str> {
         self.credential_id_of(Method::Jwt)
     }

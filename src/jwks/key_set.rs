@@ -1,6 +1,7 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -26,6 +27,10 @@ pub struct KeySet {
     inner: Arc<Inner>,
     life: Option<Duration>,
 }
+
+/// Which set it was.
+#[derive(Debug, Clone)]
+pub(crate) struct KeySetMark(Weak<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -104,8 +109,9 @@ impl KeySet {
             document: Some(text.into()),
             ..Inner::default()
         };
+        let mut known = Known::new();
         for (index, json) in document.keys.iter().enumerate() {
-            if let Err(flaw) = ParsedJwk::parse(json.get()).and_then(|jwk| set.add(&jwk)) {
+            if let Err(flaw) = ParsedJwk::parse(json.get()).and_then(|jwk| set.add(&jwk, &mut known)) {
                 set.skipped.push(SkippedKey {
                     index,
                     reason: flaw.to_string(),
@@ -163,8 +169,14 @@ impl KeySet {
     }
 
     /// Whether this is the very same set, not only an equal one.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
+    pub(crate) fn is(&self, mark: &KeySetMark) -> bool {
+        // What is marked keeps its address, so that no other set can come to stand there.
+        std::ptr::eq(Arc::as_ptr(&self.inner), mark.0.as_ptr())
+    }
+
+    /// Something to know this very set by, which does not keep it.
+    pub(crate) fn mark(&self) -> KeySetMark {
+        KeySetMark(Arc::downgrade(&self.inner))
     }
 
     /// Whether this was read from the same document.
@@ -224,9 +236,12 @@ impl From<Inner> for KeySet {
     }
 }
 
+/// The places of the public keys so far, so that a set of many takes no time that grows with their square.
+type Known = HashMap<(Algorithm, Box<[u8]>), usize>;
+
 impl Inner {
     /// A key that is published twice, also under two names, is one key.
-    fn add(&mut self, jwk: &ParsedJwk) -> Result<(), KeyFlaw> {
+    fn add(&mut self, jwk: &ParsedJwk, known: &mut Known) -> Result<(), KeyFlaw> {
         let algorithms = match jwk.algorithm {
             Some(algorithm) => vec![algorithm],
             None => Algorithm::all_for(&jwk.material).collect(),
@@ -237,8 +252,10 @@ impl Inner {
             .collect::<Result<_, _>>()?;
         let before = self.keys.len();
         for key in keys {
-            let known = self.keys.iter().position(|other| other.key.is_same(&key));
-            let index = known.unwrap_or_else(|| self.push(key, Some(Vec::new())));
+            let index = match known.entry((key.algorithm(), key.public().into())) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(self.push(key, Some(Vec::new()))),
+            };
             if let Some(key) = self.keys.get_mut(index) {
                 key.serve(jwk.issuer.clone());
             }

@@ -45,6 +45,7 @@ pub use cached::CachedKeys;
 #[cfg(feature = "remote")]
 pub use fetch::{Fetch, FetchError, HttpFetch, PublicAddressesOnly};
 pub use fixed::FixedKeys;
+pub(crate) use key_set::KeySetMark;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
 pub(crate) use key_set::{PublishedKey, Selection};
 pub use provider::Keys;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 #[cfg(feature = "remote")]
 use super::cached::CachedKeys;
 use super::fixed::FixedKeys;
-use super::key_set::KeySet;
+use super::key_set::{KeySet, KeySetMark};
 #[cfg(feature = "remote")]
 use super::remote::RemoteKeys;
 use super::status::KeyStatus;
@@ -31,7 +31,7 @@ pub(crate) trait KeyProvider: fmt::Debug + Send + Sync {
     fn current(&self) -> Lookup;
 
     /// Whether these are the very keys as they are now.
-    fn is_current(&self, keys: &KeySet) -> bool {
+    fn is_current(&self, keys: &KeySetMark) -> bool {
         matches!(self.current(), Lookup::Ready(now) if now.is(keys))
     }
 
@@ -176,7 +176,7 @@ impl KeyProvider for Fixed {
         Lookup::Ready(self.0.clone())
     }
 
-    fn is_current(&self, keys: &KeySet) -> bool {
+    fn is_current(&self, keys: &KeySetMark) -> bool {
         self.0.is(keys)
     }
 

@@ -32,7 +32,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-use super::key_set::KeySet;
+use super::key_set::{KeySet, KeySetMark};
 use super::provider::{KeyProvider, Lookup};
 use super::refresher::{self, LONGEST_LOAD};
 use super::remote::RemoteKeys;
@@ -301,7 +301,7 @@ impl KeyProvider for Handle {
     }
 
     /// Without a count of references, which all threads with a hot token would fight over.
-    fn is_current(&self, keys: &KeySet) -> bool {
+    fn is_current(&self, keys: &KeySetMark) -> bool {
         let published = &self.0;
         let now = published.clock.monotonic();
         published.rouse_if_due(now);

@@ -207,13 +207,11 @@ impl VerifyingKey {
         }
     }
 
-    /// Whether the other is the same public key for the same algorithm.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        match (&self.parsed, &other.parsed) {
-            (Parsed::Public(mine), Parsed::Public(theirs)) => {
-                self.algorithm == other.algorithm && mine.as_ref() == theirs.as_ref()
-            }
-            _ => false,
+    /// What the key is known by among others for the same algorithm; a secret is not.
+    pub(super) fn public(&self) -> &[u8] {
+        match &self.parsed {
+            Parsed::Public(key) => key.as_ref(),
+            Parsed::Secret(_) => &[],
         }
     }
 }

@@ -11,13 +11,12 @@ use super::profile::Profile;
 use super::rules::Audience;
 use super::scopes::ScopeSource;
 use super::tenants::{self, Tenants};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, MOST_LEEWAY, SystemClock};
 use crate::error::{ConfigError, Problems};
 use crate::jwks::{Algorithm, Keys};
 use crate::scope::Scope;
 
 const LEEWAY: Duration = Duration::from_secs(30);
-const MOST_LEEWAY: Duration = Duration::from_secs(300);
 
 /// The builder's state before an audience was named: it cannot build.
 #[derive(Debug, Clone, Copy)]

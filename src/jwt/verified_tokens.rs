@@ -20,7 +20,7 @@ use super::issuer::{Issuer, Judged};
 use super::rules::Times;
 use super::token_name::{TokenName, TokenNamer};
 use super::trusted::TrustedIssuers;
-use crate::jwks::KeySet;
+use crate::jwks::{KeySet, KeySetMark};
 use crate::principal::PrincipalData;
 #[cfg(feature = "remote")]
 use {super::issuer::Rules, crate::jwks::KeyProvider};
@@ -42,7 +42,7 @@ pub(super) struct VerifiedTokens {
 /// Why a principal counts.
 struct Vouch {
     issuer: Seat,
-    keys: KeySet,
+    keys: KeySetMark,
     times: Times,
     bytes: usize,
 }
@@ -86,7 +86,11 @@ impl VerifiedTokens {
     pub(super) fn get(&self, token: TokenName, issuers: &TrustedIssuers) -> Option<Arc<PrincipalData>> {
         let data = self.known.get(&token)?;
         let vouch = Vouch::of(&data)?;
-        vouch.is_good(issuers).then_some(data)
+        if vouch.is_good(issuers) {
+            return Some(data);
+        }
+        self.known.remove(&token);
+        None
     }
 
     /// The principal of a token that was just judged; from now on it is known.
@@ -104,7 +108,7 @@ impl VerifiedTokens {
         };
         data.vouch = Some(Arc::new(Vouch {
             issuer: seat,
-            keys: keys.clone(),
+            keys: keys.mark(),
             times: judged.times,
             bytes: length,
         }));

@@ -20,8 +20,8 @@ use crate::revocation::{ErasedRevocations, Revocations, guarded};
 /// digest, and puts a `Principal` into the request. Never from the query string.
 ///
 /// Unknown, revoked, expired and altered keys get the same answer, and are told apart in the log. A key in two places is
-/// 400; a store that does not answer is 503. Responses carry `Cache-Control: private` unless the handler set another,
-/// because caches know `Authorization` and not `X-API-Key` (RFC 9111 section 3.5).
+/// 400; a store that does not answer is 503. Responses carry `Cache-Control: private` unless the handler set another or
+/// the key stood in `Authorization`, because caches know that and not `X-API-Key` (RFC 9111 section 3.5).
 ///
 /// ```
 /// use tower_resource_server::{ApiKeyLayer, MemoryKeyStore};
@@ -97,7 +97,7 @@ impl ApiKeyLayer {
     }
 
     /// Refuses keys that were withdrawn by their ids, beside what their records say. Asked for every key on every request.
-    /// Default: none, because the store knows which keys are revoked; a list of revocations is heard sooner by every node.
+    /// Default: none, because the store knows which keys are revoked.
     #[must_use]
     pub fn revocations(mut self, revocations: impl Revocations) -> Self {
         self.revocations = Some(Arc::new(revocations));

@@ -103,9 +103,7 @@ where
                 }
                 StateProjection::Calling { response } => {
                     let mut response = ready!(response.poll(context))?.map(ResponseBody::inner);
-                    if *this.private {
-                        hide_from_caches(response.headers_mut());
-                    }
+                    finish(response.headers_mut(), *this.private);
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Refused { rejection } => {
@@ -113,9 +111,7 @@ where
                         return Poll::Pending;
                     };
                     let mut response = refusal::respond(rejection, *this.language);
-                    if *this.private {
-                        hide_from_caches(response.headers_mut());
-                    }
+                    finish(response.headers_mut(), *this.private);
                     return Poll::Ready(Ok(response));
                 }
             };
@@ -125,10 +121,12 @@ where
 }
 
 /// A credential outside `Authorization` is not seen by caches (RFC 9111 section 3.5), so the response says it for itself.
-fn hide_from_caches(headers: &mut HeaderMap) {
-    headers
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("private"));
+fn finish(headers: &mut HeaderMap, private: bool) {
+    if private {
+        headers
+            .entry(CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("private"));
+    }
 }
 
 impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {

@@ -15,7 +15,8 @@ use crate::telemetry;
 
 /// Asks the place where revocations are kept, on every request and whatever this node has heard: for what cannot be undone.
 ///
-/// A credential that was withdrawn gets 401, and 503 if nobody can be asked: this fails closed. An anonymous caller gets 401;
+/// A credential that was withdrawn gets 401, and 503 if asking fails: this fails closed. How long it may take is up to whoever
+/// is asked. An anonymous caller gets 401;
 /// without any authentication in front it is a wiring mistake: 500. Where the revocations are a list in memory, it asks that
 /// list once more.
 ///

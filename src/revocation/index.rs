@@ -1,15 +1,18 @@
 //! What was withdrawn, for requests to look up: without waiting and without a copy of what is asked for.
+//!
+//! Everything counts a little longer than it was ordered to: a token is accepted for the leeway of its issuer after its `exp`,
+//! and what withdraws it must not end before it does.
 
-use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use papaya::{Equivalent, HashMap};
+use papaya::HashMap;
 
-use super::order::{Cut, Revocation, Target};
+use super::order::{Revocation, Target};
+use super::rule::{Dated, Rule};
 use super::{CredentialFacts, Standing};
-use crate::clock::Clock;
+use crate::clock::{Clock, MOST_LEEWAY};
 use crate::principal::Method;
 
 /// Entries are cleared away when there are twice as many as were left the last time, and not before there are so many.
@@ -17,35 +20,26 @@ const FEW: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Index {
-    tokens: HashMap<Named, SystemTime>,
-    subjects: HashMap<Named, Rule>,
-    clients: HashMap<Named, Rule>,
-    issuers: HashMap<Box<str>, Rule>,
+    issuers: HashMap<Box<str>, Arc<OfIssuer>>,
     keys: HashMap<Box<str>, SystemTime>,
+    /// How many there are, or were before some of them were cleared away; and how many it takes to clear again.
+    entries: AtomicUsize,
     clear_at: AtomicUsize,
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// A name within an issuer.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Named(Box<str>, Box<str>);
-
-/// The same, to look for: it hashes as what it stands for.
-#[derive(Hash)]
-struct NameRef<'n>(&'n str, &'n str);
-
-impl Equivalent<Named> for NameRef<'_> {
-    fn equivalent(&self, name: &Named) -> bool {
-        *self.0 == *name.0 && *self.1 == *name.1
-    }
-}
-
-/// What is withdrawn of whose credentials are many.
-#[derive(Debug, Clone, Copy)]
-struct Rule {
-    issued_until: Option<SystemTime>,
-    below_version: Option<u64>,
-    until: SystemTime,
+/// What is withdrawn of one issuer's tokens. Names are its own.
+#[derive(Debug, Default)]
+struct OfIssuer {
+    tokens: HashMap<Box<str>, SystemTime>,
+    subjects: HashMap<Box<str>, Rule>,
+    clients: HashMap<Box<str>, Rule>,
+    /// One entry at most, for all of its tokens.
+    all: HashMap<(), Rule>,
+    /// Until when some subject or client is withdrawn, in seconds since 1970: while that is so, a token that names none could
+    /// be its.
+    subjects_until: AtomicU64,
+    clients_until: AtomicU64,
 }
 
 /// What is let through although nobody can tell whether it was withdrawn.
@@ -64,190 +58,145 @@ pub(super) struct Relaxed {
 impl Index {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            tokens: HashMap::new(),
-            subjects: HashMap::new(),
-            clients: HashMap::new(),
             issuers: HashMap::new(),
             keys: HashMap::new(),
+            entries: AtomicUsize::new(0),
             clear_at: AtomicUsize::new(FEW),
             clock,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.tokens.len() + self.subjects.len() + self.clients.len() + self.issuers.len() + self.keys.len()
+        let issuers = self.issuers.pin();
+        self.keys.len() + issuers.values().map(|of| of.len()).sum::<usize>()
     }
 
     /// Adds to what is withdrawn. Nothing that was withdrawn before becomes good by it, in whatever order orders come.
     pub(super) fn apply(&self, order: &Revocation) {
-        if self.len() >= self.clear_at.load(Ordering::Relaxed) {
-            self.clear();
+        let now = self.clock.now();
+        let until = order.until.checked_add(MOST_LEEWAY).unwrap_or(order.until);
+        if until <= now {
+            return;
         }
-        let (rule, until) = (Rule::of(order), order.until);
-        match &order.target {
-            Target::Token { issuer, id } => {
-                later(&self.tokens, Named(issuer.clone(), id.clone()), until);
-            }
-            Target::ApiKey { id } => later(&self.keys, id.clone(), until),
-            Target::Subject { issuer, subject } => {
-                add(&self.subjects, Named(issuer.clone(), subject.clone()), rule);
-            }
-            Target::Client { issuer, client } => {
-                add(&self.clients, Named(issuer.clone(), client.clone()), rule);
-            }
-            Target::Issuer { issuer } => add(&self.issuers, issuer.clone(), rule),
+        if self.entries.fetch_add(1, Ordering::Relaxed) >= self.clear_at.load(Ordering::Relaxed) {
+            self.clear(now);
+        }
+        if let Target::ApiKey { id } = &order.target {
+            later(&self.keys, id, until);
+        } else if let Some(issuer) = order.target.issuer() {
+            let issuers = self.issuers.pin();
+            let of = issuers.get_or_insert_with(issuer.into(), Arc::default);
+            of.apply(&order.target, until);
         }
     }
 
     /// Forgets what no longer counts.
-    fn clear(&self) {
-        let now = self.clock.now();
-        self.tokens.pin().retain(|_, until| now < *until);
+    fn clear(&self, now: SystemTime) {
         self.keys.pin().retain(|_, until| now < *until);
-        for rules in [&self.subjects, &self.clients] {
-            rules.pin().retain(|_, rule| now < rule.until);
+        for of in self.issuers.pin().values() {
+            of.clear(now);
         }
-        self.issuers.pin().retain(|_, rule| now < rule.until);
-        let next = (2 * self.len()).max(FEW);
-        self.clear_at.store(next, Ordering::Relaxed);
+        let left = self.len();
+        self.entries.store(left, Ordering::Relaxed);
+        self.clear_at.store((2 * left).max(FEW), Ordering::Relaxed);
     }
 
     pub(super) fn standing(&self, credential: &CredentialFacts<'_>, relaxed: Relaxed) -> Standing {
         let now = self.clock.now();
         match (credential.method, credential.issuer) {
-            (Method::ApiKey, _) => self.standing_of_key(credential, now),
-            (Method::Jwt, Some(issuer)) => self.standing_of_token(issuer, credential, relaxed, now),
+            (Method::ApiKey, _) if is_listed(&self.keys, credential.id, now) => Standing::Revoked,
+            (Method::ApiKey, _) => Standing::Good,
             (Method::Jwt, None) => Standing::Untellable("iss"),
-        }
-    }
-
-    fn standing_of_key(&self, key: &CredentialFacts<'_>, now: SystemTime) -> Standing {
-        let until = key.id.and_then(|id| self.keys.pin().get(id).copied());
-        if until.is_some_and(|until| now < until) {
-            Standing::Revoked
-        } else {
-            Standing::Good
-        }
-    }
-
-    fn standing_of_token(
-        &self,
-        issuer: &str,
-        token: &CredentialFacts<'_>,
-        relaxed: Relaxed,
-        now: SystemTime,
-    ) -> Standing {
-        match token.id {
-            Some(id) if self.is_listed(issuer, id, now) => return Standing::Revoked,
-            None if !relaxed.without_id => return Standing::Untellable("jti"),
-            _ => {}
-        }
-        let rules = [
-            self.issuers
-                .pin()
-                .get(issuer)
-                .copied()
-                .map_or(Ok(None), |rule| Ok(Some(rule))),
-            find(
-                &self.subjects,
-                issuer,
-                token.subject,
-                "sub",
-                relaxed.without_subject,
-            ),
-            find(
-                &self.clients,
-                issuer,
-                token.client,
-                "client_id",
-                relaxed.without_client,
-            ),
-        ];
-        for rule in rules {
-            let standing = match rule {
-                Ok(Some(rule)) if now < rule.until => rule.standing(token, relaxed),
-                Ok(_) => Standing::Good,
-                Err(claim) => Standing::Untellable(claim),
-            };
-            if standing != Standing::Good {
-                return standing;
+            (Method::Jwt, Some(_)) if credential.id.is_none() && !relaxed.without_id => {
+                Standing::Untellable("jti")
             }
-        }
-        Standing::Good
-    }
-
-    fn is_listed(&self, issuer: &str, id: &str, now: SystemTime) -> bool {
-        if self.tokens.is_empty() {
-            return false;
-        }
-        let until = self.tokens.pin().get(&NameRef(issuer, id)).copied();
-        until.is_some_and(|until| now < until)
-    }
-}
-
-/// The rule for this name. Where there are rules, a token without a name could be anybody's.
-fn find(
-    rules: &HashMap<Named, Rule>,
-    issuer: &str,
-    name: Option<&str>,
-    claim: &'static str,
-    may_be_nobodys: bool,
-) -> Result<Option<Rule>, &'static str> {
-    if rules.is_empty() {
-        return Ok(None);
-    }
-    match name {
-        Some(name) => Ok(rules.pin().get(&NameRef(issuer, name)).copied()),
-        None if may_be_nobodys => Ok(None),
-        None => Err(claim),
-    }
-}
-
-fn later<K: Hash + Eq>(entries: &HashMap<K, SystemTime>, key: K, until: SystemTime) {
-    entries
-        .pin()
-        .update_or_insert(key, |before| until.max(*before), until);
-}
-
-fn add<K: Hash + Eq>(rules: &HashMap<K, Rule>, key: K, rule: Rule) {
-    rules.pin().update_or_insert(key, |before| before.and(rule), rule);
-}
-
-impl Rule {
-    fn of(order: &Revocation) -> Self {
-        Self {
-            issued_until: match order.cut {
-                Cut::IssuedUntil(time) => Some(time),
-                Cut::All | Cut::BelowVersion(_) => None,
+            (Method::Jwt, Some(issuer)) => match self.issuers.pin().get(issuer) {
+                Some(of) => of.standing(credential, relaxed, now),
+                None => Standing::Good,
             },
-            below_version: match order.cut {
-                Cut::BelowVersion(version) => Some(version),
-                Cut::All | Cut::IssuedUntil(_) => None,
-            },
-            until: order.until,
+        }
+    }
+}
+
+impl OfIssuer {
+    fn len(&self) -> usize {
+        self.tokens.len() + self.subjects.len() + self.clients.len() + self.all.len()
+    }
+
+    fn apply(&self, target: &Target, until: SystemTime) {
+        match target {
+            Target::Token { id, .. } => later(&self.tokens, id, until),
+            Target::Subject { subject, cut, .. } => {
+                self.subjects_until.fetch_max(seconds(until), Ordering::AcqRel);
+                add(&self.subjects, subject.clone(), Dated { cut: *cut, until });
+            }
+            Target::Client { client, cut, .. } => {
+                self.clients_until.fetch_max(seconds(until), Ordering::AcqRel);
+                add(&self.clients, client.clone(), Dated { cut: *cut, until });
+            }
+            Target::Issuer { cut, .. } => add(&self.all, (), Dated { cut: *cut, until }),
+            Target::ApiKey { .. } => {}
         }
     }
 
-    /// Both, for as long as either counts.
-    fn and(self, other: Self) -> Self {
-        Self {
-            issued_until: self.issued_until.max(other.issued_until),
-            below_version: self.below_version.max(other.below_version),
-            until: self.until.max(other.until),
+    fn clear(&self, now: SystemTime) {
+        self.tokens.pin().retain(|_, until| now < *until);
+        for rules in [&self.subjects, &self.clients] {
+            rules.pin().retain(|_, rule| rule.counts(now));
         }
+        self.all.pin().retain(|(), rule| rule.counts(now));
     }
 
-    fn standing(self, token: &CredentialFacts<'_>, relaxed: Relaxed) -> Standing {
-        let is_below = |minimum| token.version.is_none_or(|version| version < minimum);
-        if self.below_version.is_some_and(is_below) {
+    fn standing(&self, token: &CredentialFacts<'_>, relaxed: Relaxed, now: SystemTime) -> Standing {
+        if is_listed(&self.tokens, token.id, now) {
             return Standing::Revoked;
         }
-        match (self.issued_until, token.issued_at) {
-            (None, _) => Standing::Good,
-            (Some(time), Some(issued)) if time < issued => Standing::Good,
-            (Some(_), Some(_)) => Standing::Revoked,
-            (Some(_), None) if relaxed.without_issue_time => Standing::Good,
-            (Some(_), None) => Standing::Untellable("iat"),
+        let judge = |rule: &Rule| rule.standing(token, relaxed.without_issue_time, now);
+        let all = self.all.pin().get(&()).map_or(Standing::Good, judge);
+        if all != Standing::Good {
+            return all;
+        }
+        let subject = match token.subject {
+            Some(subject) => self.subjects.pin().get(subject).map_or(Standing::Good, judge),
+            None if relaxed.without_subject => Standing::Good,
+            None => unless_over(&self.subjects_until, now, "sub"),
+        };
+        if subject != Standing::Good {
+            return subject;
+        }
+        match token.client {
+            Some(client) => self.clients.pin().get(client).map_or(Standing::Good, judge),
+            None if relaxed.without_client => Standing::Good,
+            None => unless_over(&self.clients_until, now, "client_id"),
         }
     }
+}
+
+/// A token without this claim could be one of those that are withdrawn, if there are any.
+fn unless_over(until: &AtomicU64, now: SystemTime, claim: &'static str) -> Standing {
+    if seconds(now) < until.load(Ordering::Acquire) {
+        Standing::Untellable(claim)
+    } else {
+        Standing::Good
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn is_listed(entries: &HashMap<Box<str>, SystemTime>, id: Option<&str>, now: SystemTime) -> bool {
+    let until = id.and_then(|id| entries.pin().get(id).copied());
+    until.is_some_and(|until| now < until)
+}
+
+fn later(entries: &HashMap<Box<str>, SystemTime>, id: &str, until: SystemTime) {
+    let entries = entries.pin();
+    entries.update_or_insert(id.into(), |before| until.max(*before), until);
+}
+
+fn add<K: std::hash::Hash + Eq>(rules: &HashMap<K, Rule>, key: K, cut: Dated) {
+    rules
+        .pin()
+        .update_or_insert_with(key, |before| before.with(cut), || Rule::of(cut));
 }

@@ -5,10 +5,11 @@ use super::index::{Index, Relaxed};
 use super::{CredentialFacts, Revocation, Revocations, Standing};
 use crate::clock::{Clock, SystemClock};
 
-/// Revocations in this process's memory. Clones are the same list, so one is given to the layers and one is kept at hand.
+/// Revocations in this process's memory. Clones are the same list, so one is given to the layers and one is kept at hand; what a
+/// clone was told to accept is its own.
 ///
-/// An entry is forgotten when all that it withdraws has expired; until it is cleared away, there may be twice as many entries
-/// as count. Not done: nothing is kept over a restart, and other processes hear nothing of it.
+/// An entry counts until all that it withdraws has expired, and five minutes more. What no longer counts is cleared away
+/// when the list has doubled since the last time, and not before it has 1,024 entries. Not done: nothing is kept over a restart, and other processes hear nothing of it.
 #[derive(Debug, Clone)]
 pub struct MemoryRevocations {
     index: Arc<Index>,

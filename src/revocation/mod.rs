@@ -6,6 +6,7 @@ mod guard;
 mod index;
 mod memory;
 mod order;
+mod rule;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -81,7 +82,8 @@ pub trait Revocations: fmt::Debug + Send + Sync + 'static {
     fn standing(&self, credential: &CredentialFacts<'_>) -> Standing;
 
     /// The same, asked of the place where revocations are kept, for routes whose consequences cannot be undone
-    /// (`RevocationCheckLayer`). An error is 503: the credential may be good. Default: [`standing`](Self::standing), because a list that is nowhere else
+    /// (`RevocationCheckLayer`). An error is 503: the credential may be good. The request waits for the answer, so give it a
+    /// deadline of your own. Default: [`standing`](Self::standing), because a list that is nowhere else
     /// knows all that there is to know.
     fn confirm(
         &self,

@@ -1,8 +1,9 @@
 use std::time::SystemTime;
 
-/// An order to withdraw credentials, and until when it must be remembered: until the last of them has expired.
+/// An order to withdraw credentials, and until when it must be remembered: until the last of them has expired. It counts for five
+/// minutes more, the largest leeway that an issuer can be given, within which a token is accepted after its `exp`.
 ///
-/// What is withdrawn once stays so: a later order can only add to an earlier one.
+/// What is withdrawn stays so until then: a later order can only add to an earlier one.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -18,28 +19,54 @@ use std::time::SystemTime;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Revocation {
     pub(super) target: Target,
-    pub(super) cut: Cut,
     pub(super) until: SystemTime,
 }
 
 /// Whose credentials are withdrawn.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Target {
-    Token { issuer: Box<str>, id: Box<str> },
-    Subject { issuer: Box<str>, subject: Box<str> },
-    Client { issuer: Box<str>, client: Box<str> },
-    Issuer { issuer: Box<str> },
-    ApiKey { id: Box<str> },
+    Token {
+        issuer: Box<str>,
+        id: Box<str>,
+    },
+    Subject {
+        issuer: Box<str>,
+        subject: Box<str>,
+        cut: Cut,
+    },
+    Client {
+        issuer: Box<str>,
+        client: Box<str>,
+        cut: Cut,
+    },
+    Issuer {
+        issuer: Box<str>,
+        cut: Cut,
+    },
+    ApiKey {
+        id: Box<str>,
+    },
 }
 
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Cut {
-    All,
     /// Those whose `iat` is not later.
     IssuedUntil(SystemTime),
     /// Those whose version is missing or lower.
     BelowVersion(u64),
+}
+
+impl Target {
+    pub(super) fn issuer(&self) -> Option<&str> {
+        match self {
+            Self::Token { issuer, .. }
+            | Self::Subject { issuer, .. }
+            | Self::Client { issuer, .. }
+            | Self::Issuer { issuer, .. } => Some(issuer),
+            Self::ApiKey { .. } => None,
+        }
+    }
 }
 
 impl Revocation {
@@ -47,7 +74,10 @@ impl Revocation {
     #[must_use]
     pub fn token(issuer: impl Into<String>, id: impl Into<String>, expires_at: SystemTime) -> Self {
         let (issuer, id) = (boxed(issuer), boxed(id));
-        Self::of(Target::Token { issuer, id }, Cut::All, expires_at)
+        Self {
+            target: Target::Token { issuer, id },
+            until: expires_at,
+        }
     }
 
     /// A subject's tokens that were issued at `issued_until` or before, by the issuer's clock and to the second in which it
@@ -60,11 +90,11 @@ impl Revocation {
         until: SystemTime,
     ) -> Self {
         let (issuer, subject) = (boxed(issuer), boxed(subject));
-        Self::of(
-            Target::Subject { issuer, subject },
-            Cut::IssuedUntil(issued_until),
+        let cut = Cut::IssuedUntil(issued_until);
+        Self {
+            target: Target::Subject { issuer, subject, cut },
             until,
-        )
+        }
     }
 
     /// A subject's tokens whose version is missing or below `minimum`.
@@ -76,11 +106,11 @@ impl Revocation {
         until: SystemTime,
     ) -> Self {
         let (issuer, subject) = (boxed(issuer), boxed(subject));
-        Self::of(
-            Target::Subject { issuer, subject },
-            Cut::BelowVersion(minimum),
+        let cut = Cut::BelowVersion(minimum);
+        Self {
+            target: Target::Subject { issuer, subject, cut },
             until,
-        )
+        }
     }
 
     /// The tokens of a client, whoever stands behind them, that were issued at `issued_until` or before: a client secret was
@@ -93,29 +123,32 @@ impl Revocation {
         until: SystemTime,
     ) -> Self {
         let (issuer, client) = (boxed(issuer), boxed(client));
-        Self::of(
-            Target::Client { issuer, client },
-            Cut::IssuedUntil(issued_until),
+        let cut = Cut::IssuedUntil(issued_until);
+        Self {
+            target: Target::Client { issuer, client, cut },
             until,
-        )
+        }
     }
 
-    /// All tokens of an issuer that were issued at `issued_until` or before. Who fears that its signing key was stolen must
+    /// All tokens of an issuer, by the name in their `iss`, that were issued at `issued_until` or before. Who fears that its signing key was stolen must
     /// withdraw the key: whoever has it writes any `iat`.
     #[must_use]
     pub fn issuer(issuer: impl Into<String>, issued_until: SystemTime, until: SystemTime) -> Self {
         let issuer = boxed(issuer);
-        Self::of(Target::Issuer { issuer }, Cut::IssuedUntil(issued_until), until)
+        let cut = Cut::IssuedUntil(issued_until);
+        Self {
+            target: Target::Issuer { issuer, cut },
+            until,
+        }
     }
 
-    /// An API key, by the id of its record. For good it is revoked in its store; this is heard by every node at once.
+    /// An API key, by the id of its record. For good it is revoked in its store.
     #[must_use]
     pub fn api_key(id: impl Into<String>, until: SystemTime) -> Self {
-        Self::of(Target::ApiKey { id: boxed(id) }, Cut::All, until)
-    }
-
-    fn of(target: Target, cut: Cut, until: SystemTime) -> Self {
-        Self { target, cut, until }
+        Self {
+            target: Target::ApiKey { id: boxed(id) },
+            until,
+        }
     }
 }
 

@@ -142,19 +142,33 @@ async fn a_token_without_a_subject_passes_a_version_only_if_that_is_relaxed() {
 }
 
 #[tokio::test]
-async fn an_entry_counts_until_its_token_would_have_expired() {
+async fn an_entry_counts_until_its_token_is_refused_for_its_expiry() {
     let idp = idp();
     let revocations = MemoryRevocations::with_clock(idp.clock().clone());
-    let app = app(JwtLayer::new(idp.issuer()).revocations(revocations.clone()));
-    revocations.revoke(&Revocation::token(
-        ISSUER,
-        "t-1",
-        idp.clock().now() + Duration::from_secs(60),
-    ));
-    let token = idp.token().token_id("t-1").sign();
-    assert_eq!(reason(&app, &token).await, "token_revoked");
-    idp.clock().advance(Duration::from_secs(60));
-    assert_eq!(reason(&app, &token).await, "ok");
+    let issuer = idp
+        .issuer_builder()
+        .leeway(Duration::from_secs(300))
+        .build()
+        .unwrap();
+    let app = app(JwtLayer::new(issuer).revocations(revocations.clone()));
+    let sixty = Duration::from_secs(60);
+    let expires_at = idp.clock().now() + sixty;
+    revocations.revoke(&Revocation::token(ISSUER, "t-1", expires_at));
+    revocations.revoke(&Revocation::subject(ISSUER, "bob", idp.clock().now(), expires_at));
+    let hers = idp.token().token_id("t-1").expires_in(sixty).sign();
+    let his = idp.token().subject("bob").expires_in(sixty).sign();
+    let others = idp.token().subject("eve").expires_in(sixty).sign();
+    for (wait, withdrawn, good) in [
+        (0, "token_revoked", "ok"),
+        (60, "token_revoked", "ok"),
+        (299, "token_revoked", "ok"),
+        (1, "token_expired", "token_expired"),
+    ] {
+        idp.clock().advance(Duration::from_secs(wait));
+        for (token, expected) in [(&hers, withdrawn), (&his, withdrawn), (&others, good)] {
+            assert_eq!(reason(&app, token).await, expected, "after {wait} s more");
+        }
+    }
 }
 
 #[tokio::test]

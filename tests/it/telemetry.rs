@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use axum::Router;
@@ -56,6 +56,12 @@ impl MakeWriter<'_> for Log {
 
 /// Runs the future and gives what it returned, and what was logged meanwhile, at every level.
 pub(crate) fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
+    // Somebody listens everywhere. Otherwise an event that another test meets for the first time, just while this one's
+    // subscriber is made, could be taken to interest nobody.
+    static LISTENS: Once = Once::new();
+    LISTENS.call_once(|| {
+        let _already = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    });
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
