@@ -9,7 +9,7 @@ use super::future::ResponseFuture;
 use super::refusal::Language;
 use crate::error::{AuthError, Refusal, Rejection};
 use crate::policy::Demand;
-use crate::principal::Caller;
+use crate::principal::{Caller, Method, Principal};
 use crate::telemetry;
 
 /// The service behind every layer that asks something of the caller. It reads the mark that the authentication in front
@@ -26,22 +26,27 @@ impl<S> Authorize<S> {
     }
 
     fn check(&self, extensions: &Extensions) -> Result<(), Rejection> {
-        let caller = Caller::of(extensions);
-        let method = if let Some(Caller::Known(principal)) = &caller {
-            Some(principal.method())
-        } else {
-            None
-        };
-        let checked = match caller {
-            Some(Caller::Known(principal)) => self.demand.check(principal),
-            Some(Caller::Anonymous(door)) => Err(Refusal::at_door(AuthError::CredentialMissing, door, None)),
-            None => Err(Refusal::plain(AuthError::NotAuthenticated)),
-        };
-        checked.map_err(|refusal| {
-            telemetry::refused(&refusal, method);
-            refusal.rejection
-        })
+        let caller = known_caller(extensions)?;
+        self.demand
+            .check(caller)
+            .map_err(|refusal| told(refusal, Some(caller.method())))
     }
+}
+
+/// Whoever the authentication in front let in by name; the refusal of everybody else is told already.
+pub(super) fn known_caller(extensions: &Extensions) -> Result<&Principal, Rejection> {
+    let refusal = match Caller::of(extensions) {
+        Some(Caller::Known(principal)) => return Ok(principal),
+        Some(Caller::Anonymous(door)) => Refusal::at_door(AuthError::CredentialMissing, door, None),
+        None => Refusal::plain(AuthError::NotAuthenticated),
+    };
+    Err(told(refusal, None))
+}
+
+/// Tells the log of a refusal; what is left is for the client.
+pub(super) fn told(refusal: Refusal, method: Option<Method>) -> Rejection {
+    telemetry::refused(&refusal, method);
+    refusal.rejection
 }
 
 impl<S, B, R> Service<Request<B>> for Authorize<S>

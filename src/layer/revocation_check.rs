@@ -1,17 +1,16 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use tower::Service;
 use tower_layer::Layer;
 
+use super::authorize::{known_caller, told};
 use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use super::refusal::Language;
-use crate::error::{AuthError, Refusal, Rejection};
-use crate::principal::{Caller, Principal};
+use crate::error::{AuthError, Refusal};
 use crate::revocation::{ErasedRevocations, Revocations};
-use crate::telemetry;
 
 /// Asks the place where revocations are kept, on every request and whatever this node has heard: for what cannot be undone.
 ///
@@ -76,32 +75,16 @@ where
         // The service that was polled ready; a fresh clone takes its place.
         let fresh = self.inner.clone();
         let service = std::mem::replace(&mut self.inner, fresh);
-        let principal = match known(request.extensions()) {
-            Ok(principal) => principal,
+        let principal = match known_caller(request.extensions()) {
+            Ok(principal) => principal.clone(),
             Err(rejection) => return ResponseFuture::refused(rejection, language, false),
         };
         let judgement = Arc::clone(&self.revocations).confirm(Arc::clone(&principal.data));
         let admit = Box::new(move |judgement: Result<_, AuthError>| {
-            judgement.map_err(|error| refuse(Refusal::of_caller(error, &principal), Some(&principal)))?;
+            judgement
+                .map_err(|error| told(Refusal::of_caller(error, &principal), Some(principal.method())))?;
             Ok((service, request))
         });
         ResponseFuture::judging(judgement, admit, language, false)
     }
-}
-
-/// Who is asked about.
-fn known(extensions: &Extensions) -> Result<Principal, Rejection> {
-    match Caller::of(extensions) {
-        Some(Caller::Known(principal)) => Ok(principal.clone()),
-        Some(Caller::Anonymous(door)) => {
-            let refusal = Refusal::at_door(AuthError::CredentialMissing, door, None);
-            Err(refuse(refusal, None))
-        }
-        None => Err(refuse(Refusal::plain(AuthError::NotAuthenticated), None)),
-    }
-}
-
-fn refuse(refusal: Refusal, caller: Option<&Principal>) -> Rejection {
-    telemetry::refused(&refusal, caller.map(Principal::method));
-    refusal.rejection
 }

@@ -3,13 +3,14 @@
 //! Everything counts a little longer than it was ordered to: a token is accepted for the leeway of its issuer after its `exp`,
 //! and what withdraws it must not end before it does.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use papaya::HashMap;
+use papaya::{Equivalent, HashMap};
 
-use super::order::{Revocation, Target};
+use super::order::{Cut, Revocation, Target};
 use super::rule::{Dated, Rule};
 use super::{CredentialFacts, Standing};
 use crate::clock::{Clock, MOST_LEEWAY};
@@ -21,7 +22,7 @@ const FEW: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Index {
     issuers: HashMap<Box<str>, Arc<OfIssuer>>,
-    keys: HashMap<Box<str>, SystemTime>,
+    keys: List<Box<str>, SystemTime>,
     /// How many there are, or were before some of them were cleared away; and how many it takes to clear again.
     entries: AtomicUsize,
     clear_at: AtomicUsize,
@@ -31,15 +32,78 @@ pub(super) struct Index {
 /// What is withdrawn of one issuer's tokens. Names are its own.
 #[derive(Debug, Default)]
 struct OfIssuer {
-    tokens: HashMap<Box<str>, SystemTime>,
-    subjects: HashMap<Box<str>, Rule>,
-    clients: HashMap<Box<str>, Rule>,
+    tokens: List<Box<str>, SystemTime>,
+    subjects: List<Box<str>, Rule>,
+    clients: List<Box<str>, Rule>,
     /// One entry at most, for all of its tokens.
-    all: HashMap<(), Rule>,
-    /// Until when some subject or client is withdrawn, in seconds since 1970: while that is so, a token that names none could
-    /// be its.
-    subjects_until: AtomicU64,
-    clients_until: AtomicU64,
+    all: List<(), Rule>,
+}
+
+/// Entries, and the moment from which none of them counts: then nobody looks for one.
+#[derive(Debug)]
+struct List<K: Hash + Eq, V> {
+    entries: HashMap<K, V>,
+    over: AtomicU64,
+}
+
+impl<K: Hash + Eq, V> Default for List<K, V> {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+            over: AtomicU64::new(0),
+        }
+    }
+}
+
+impl<K: Hash + Eq, V> List<K, V> {
+    /// Said before the entry is there, so that nobody who could find it is told not to look.
+    fn will_last(&self, until: SystemTime) {
+        self.over.fetch_max(nanoseconds(until), Ordering::AcqRel);
+    }
+
+    fn is_over(&self, now: SystemTime) -> bool {
+        self.over.load(Ordering::Acquire) <= nanoseconds(now)
+    }
+
+    fn look<Q, T>(&self, key: &Q, now: SystemTime, at: impl FnOnce(&V) -> T) -> Option<T>
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
+        if self.is_over(now) {
+            return None;
+        }
+        self.entries.pin().get(key).map(at)
+    }
+}
+
+impl List<Box<str>, SystemTime> {
+    fn add(&self, id: &str, until: SystemTime) {
+        self.will_last(until);
+        let entries = self.entries.pin();
+        entries.update_or_insert(id.into(), |before| until.max(*before), until);
+    }
+
+    fn has(&self, id: Option<&str>, now: SystemTime) -> bool {
+        let counts = id.and_then(|id| self.look(id, now, |until| now < *until));
+        counts.unwrap_or(false)
+    }
+
+    fn clear(&self, now: SystemTime) {
+        self.entries.pin().retain(|_, until| now < *until);
+    }
+}
+
+impl<K: Hash + Eq> List<K, Rule> {
+    fn add(&self, key: K, cut: Cut, until: SystemTime) {
+        self.will_last(until);
+        let cut = Dated { cut, until };
+        let entries = self.entries.pin();
+        entries.update_or_insert_with(key, |before| before.with(cut), || Rule::of(cut));
+    }
+
+    fn clear(&self, now: SystemTime) {
+        self.entries.pin().retain(|_, rule| rule.counts(now));
+    }
 }
 
 /// What is let through although nobody can tell whether it was withdrawn.
@@ -59,7 +123,7 @@ impl Index {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             issuers: HashMap::new(),
-            keys: HashMap::new(),
+            keys: List::default(),
             entries: AtomicUsize::new(0),
             clear_at: AtomicUsize::new(FEW),
             clock,
@@ -68,7 +132,7 @@ impl Index {
 
     pub(super) fn len(&self) -> usize {
         let issuers = self.issuers.pin();
-        self.keys.len() + issuers.values().map(|of| of.len()).sum::<usize>()
+        self.keys.entries.len() + issuers.values().map(|of| of.len()).sum::<usize>()
     }
 
     /// Adds to what is withdrawn. Nothing that was withdrawn before becomes good by it, in whatever order orders come.
@@ -82,7 +146,7 @@ impl Index {
             self.clear(now);
         }
         if let Target::ApiKey { id } = &order.target {
-            later(&self.keys, id, until);
+            self.keys.add(id, until);
         } else if let Some(issuer) = order.target.issuer() {
             let issuers = self.issuers.pin();
             let of = issuers.get_or_insert_with(issuer.into(), Arc::default);
@@ -92,7 +156,7 @@ impl Index {
 
     /// Forgets what no longer counts.
     fn clear(&self, now: SystemTime) {
-        self.keys.pin().retain(|_, until| now < *until);
+        self.keys.clear(now);
         for of in self.issuers.pin().values() {
             of.clear(now);
         }
@@ -104,7 +168,7 @@ impl Index {
     pub(super) fn standing(&self, credential: &CredentialFacts<'_>, relaxed: Relaxed) -> Standing {
         let now = self.clock.now();
         match (credential.method, credential.issuer) {
-            (Method::ApiKey, _) if is_listed(&self.keys, credential.id, now) => Standing::Revoked,
+            (Method::ApiKey, _) if self.keys.has(credential.id, now) => Standing::Revoked,
             (Method::ApiKey, _) => Standing::Good,
             (Method::Jwt, None) => Standing::Untellable("iss"),
             (Method::Jwt, Some(_)) if credential.id.is_none() && !relaxed.without_id => {
@@ -120,83 +184,51 @@ impl Index {
 
 impl OfIssuer {
     fn len(&self) -> usize {
-        self.tokens.len() + self.subjects.len() + self.clients.len() + self.all.len()
+        let of_many = self.subjects.entries.len() + self.clients.entries.len() + self.all.entries.len();
+        self.tokens.entries.len() + of_many
     }
 
     fn apply(&self, target: &Target, until: SystemTime) {
         match target {
-            Target::Token { id, .. } => later(&self.tokens, id, until),
-            Target::Subject { subject, cut, .. } => {
-                self.subjects_until.fetch_max(seconds(until), Ordering::AcqRel);
-                add(&self.subjects, subject.clone(), Dated { cut: *cut, until });
-            }
-            Target::Client { client, cut, .. } => {
-                self.clients_until.fetch_max(seconds(until), Ordering::AcqRel);
-                add(&self.clients, client.clone(), Dated { cut: *cut, until });
-            }
-            Target::Issuer { cut, .. } => add(&self.all, (), Dated { cut: *cut, until }),
+            Target::Token { id, .. } => self.tokens.add(id, until),
+            Target::Subject { subject, cut, .. } => self.subjects.add(subject.clone(), *cut, until),
+            Target::Client { client, cut, .. } => self.clients.add(client.clone(), *cut, until),
+            Target::Issuer { cut, .. } => self.all.add((), *cut, until),
             Target::ApiKey { .. } => {}
         }
     }
 
     fn clear(&self, now: SystemTime) {
-        self.tokens.pin().retain(|_, until| now < *until);
-        for rules in [&self.subjects, &self.clients] {
-            rules.pin().retain(|_, rule| rule.counts(now));
-        }
-        self.all.pin().retain(|(), rule| rule.counts(now));
+        self.tokens.clear(now);
+        self.subjects.clear(now);
+        self.clients.clear(now);
+        self.all.clear(now);
     }
 
     fn standing(&self, token: &CredentialFacts<'_>, relaxed: Relaxed, now: SystemTime) -> Standing {
-        if is_listed(&self.tokens, token.id, now) {
+        if self.tokens.has(token.id, now) {
             return Standing::Revoked;
         }
         let judge = |rule: &Rule| rule.standing(token, relaxed.without_issue_time, now);
-        let all = self.all.pin().get(&()).map_or(Standing::Good, judge);
-        if all != Standing::Good {
-            return all;
-        }
-        let subject = match token.subject {
-            Some(subject) => self.subjects.pin().get(subject).map_or(Standing::Good, judge),
-            None if relaxed.without_subject => Standing::Good,
-            None => unless_over(&self.subjects_until, now, "sub"),
+        let of = |names: &List<Box<str>, Rule>, name: Option<&str>, claim, may_lack| match name {
+            Some(name) => names.look(name, now, judge).unwrap_or(Standing::Good),
+            // It could be one of those that are withdrawn, if there are any.
+            None if may_lack || names.is_over(now) => Standing::Good,
+            None => Standing::Untellable(claim),
         };
-        if subject != Standing::Good {
-            return subject;
+        let mut standing = self.all.look(&(), now, judge).unwrap_or(Standing::Good);
+        if standing == Standing::Good {
+            standing = of(&self.subjects, token.subject, "sub", relaxed.without_subject);
         }
-        match token.client {
-            Some(client) => self.clients.pin().get(client).map_or(Standing::Good, judge),
-            None if relaxed.without_client => Standing::Good,
-            None => unless_over(&self.clients_until, now, "client_id"),
+        if standing == Standing::Good {
+            standing = of(&self.clients, token.client, "client_id", relaxed.without_client);
         }
+        standing
     }
 }
 
-/// A token without this claim could be one of those that are withdrawn, if there are any.
-fn unless_over(until: &AtomicU64, now: SystemTime, claim: &'static str) -> Standing {
-    if seconds(now) < until.load(Ordering::Acquire) {
-        Standing::Untellable(claim)
-    } else {
-        Standing::Good
-    }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn is_listed(entries: &HashMap<Box<str>, SystemTime>, id: Option<&str>, now: SystemTime) -> bool {
-    let until = id.and_then(|id| entries.pin().get(id).copied());
-    until.is_some_and(|until| now < until)
-}
-
-fn later(entries: &HashMap<Box<str>, SystemTime>, id: &str, until: SystemTime) {
-    let entries = entries.pin();
-    entries.update_or_insert(id.into(), |before| until.max(*before), until);
-}
-
-fn add<K: std::hash::Hash + Eq>(rules: &HashMap<K, Rule>, key: K, cut: Dated) {
-    rules
-        .pin()
-        .update_or_insert_with(key, |before| before.with(cut), || Rule::of(cut));
+/// Since 1970; all times after 2554 are one.
+fn nanoseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
