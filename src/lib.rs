@@ -86,6 +86,7 @@
 //! | `remote` | yes | [`RemoteKeys`], [`CachedKeys`]; tokio, and reqwest with rustls. Turns `jwt` on |
 //! | `stored-keys` | no | [`CachedKeyStore`], [`UsageRecorder`]; moka and tokio. Turns `api-key` on |
 //! | `sqlite`, `postgres` | no | [`SqlKeyStore`]: API keys in SQLite, in PostgreSQL, or in either; sqlx. Turn `stored-keys` on. Need Rust 1.94 |
+//! | `redis` | no | [`RedisRevocations`]: what is revoked at one server is refused by all, over Redis or Valkey; redis and tokio |
 //! | `axum` | no | [`Principal`] and [`Claims`] as extractors, [`Rejection`] as a response, for axum 0.8 |
 //! | `tracing` | no | an event for each refusal and each fetch of keys |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
@@ -99,9 +100,8 @@
 //!
 //! # What it does not do
 //!
-//! It does not terminate TLS, log anybody in, or issue tokens. There is no introspection of opaque tokens yet, no
-//! revocation of tokens that other processes hear of (`MemoryRevocations` is for one), and no rate limit. There is no DPoP or
-//! mutual TLS either, so a token that is bound to a key is refused. A credential in the query string, a form or a cookie is not read.
+//! It does not terminate TLS, log anybody in, or issue tokens. There is no introspection of opaque tokens yet, and no
+//! rate limit. There is no DPoP or mutual TLS either, so a token that is bound to a key is refused. A credential in the query string, a form or a cookie is not read.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -110,7 +110,8 @@
         feature = "axum",
         feature = "testing",
         feature = "sqlite",
-        feature = "postgres"
+        feature = "postgres",
+        feature = "redis"
     )),
     allow(
         rustdoc::broken_intra_doc_links,
@@ -146,7 +147,7 @@ mod jwks;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod layer;
-#[cfg(any(feature = "api-key", feature = "jwt"))]
+#[cfg(any(feature = "api-key", feature = "jwt", feature = "redis"))]
 mod revocation;
 // The chapters use every feature, and are seen by nobody but rustdoc.
 #[cfg(all(
@@ -157,7 +158,7 @@ mod revocation;
     feature = "testing"
 ))]
 pub mod guide;
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "redis"))]
 mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
@@ -197,7 +198,7 @@ pub use layer::{Authorize, ResponseBody, ResponseFuture, ScopeLayer, TokenAgeLay
 pub use principal::{
     Actor, Authentication, AuthorizationDetail, Claims, Identity, InvalidDetail, Method, Principal,
 };
-#[cfg(any(feature = "api-key", feature = "jwt"))]
+#[cfg(any(feature = "api-key", feature = "jwt", feature = "redis"))]
 pub use revocation::{CredentialFacts, MemoryRevocations, Revocation, Revocations, Standing};
 pub use scope::{InvalidScope, Requirement, Scope, ScopeSet};
 pub use secret::Secret;
@@ -208,6 +209,12 @@ pub use store::{CachedKeyStore, CachedKeyStoreError, KeyStoreStatus, NewsState, 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
 pub use store::{SqlKeyStore, SqlKeyStoreError};
+
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use store::{
+    Hearing, RedisRevocations, RedisRevocationsBuilder, RedisRevocationsError, RedisRevocationsStatus,
+};
 
 #[cfg(all(doctest, feature = "remote", feature = "axum", feature = "testing"))]
 #[doc = include_str!("../README.md")]

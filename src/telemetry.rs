@@ -27,6 +27,8 @@
 //! | `key store answers again` | info | | and is up again |
 //! | `key changes not heard` | warn | `error` | changes of keys elsewhere are not heard of |
 //! | `key changes heard` | info | | they are |
+//! | `revocations not heard` | warn | `error` | revocations made elsewhere are not heard of |
+//! | `revocations heard` | info | | they are |
 //! | `uses not written` | warn | `error` | the uses of API keys could not be written down; they are kept |
 
 #[cfg(feature = "remote")]
@@ -208,6 +210,20 @@ pub(crate) fn key_changes_not_heard(error: &(dyn std::error::Error + 'static)) {
 pub(crate) fn key_changes_heard() {
     #[cfg(feature = "tracing")]
     tracing::info!("key changes heard");
+}
+
+/// Once, until they are heard.
+#[cfg(feature = "redis")]
+#[allow(unused_variables, reason = "without the feature nothing is said")]
+pub(crate) fn revocations_not_heard(error: &(dyn std::error::Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error, "revocations not heard");
+}
+
+#[cfg(feature = "redis")]
+pub(crate) fn revocations_heard() {
+    #[cfg(feature = "tracing")]
+    tracing::info!("revocations heard");
 }
 
 /// The uses of API keys could not be written down, and are kept.

@@ -20,13 +20,13 @@ use crate::principal::Method;
 const FEW: usize = 1_024;
 
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     issuers: HashMap<Box<str>, Arc<OfIssuer>>,
     keys: List<Box<str>, SystemTime>,
     /// How many there are, or were before some of them were cleared away; and how many it takes to clear again.
     entries: AtomicUsize,
     clear_at: AtomicUsize,
-    pub(super) clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
 }
 
 /// What is withdrawn of one issuer's tokens. Names are its own.
@@ -101,6 +101,14 @@ impl<K: Hash + Eq> List<K, Rule> {
         entries.update_or_insert_with(key, |before| before.with(cut), || Rule::of(cut));
     }
 
+    fn each(&self, target: impl Fn(&K, Cut) -> Target, take: &mut impl FnMut(Target, SystemTime)) {
+        for (key, rule) in &self.entries.pin() {
+            for one in rule.cuts() {
+                take(target(key, one.cut), one.until);
+            }
+        }
+    }
+
     fn clear(&self, now: SystemTime) {
         self.entries.pin().retain(|_, rule| rule.counts(now));
     }
@@ -112,15 +120,15 @@ impl<K: Hash + Eq> List<K, Rule> {
     clippy::struct_excessive_bools,
     reason = "four switches, each set by a method of its own"
 )]
-pub(super) struct Relaxed {
-    pub(super) without_id: bool,
-    pub(super) without_subject: bool,
-    pub(super) without_client: bool,
-    pub(super) without_issue_time: bool,
+pub(crate) struct Relaxed {
+    pub(crate) without_id: bool,
+    pub(crate) without_subject: bool,
+    pub(crate) without_client: bool,
+    pub(crate) without_issue_time: bool,
 }
 
 impl Index {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             issuers: HashMap::new(),
             keys: List::default(),
@@ -130,13 +138,13 @@ impl Index {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let issuers = self.issuers.pin();
         self.keys.entries.len() + issuers.values().map(|of| of.len()).sum::<usize>()
     }
 
     /// Adds to what is withdrawn. Nothing that was withdrawn before becomes good by it, in whatever order orders come.
-    pub(super) fn apply(&self, order: &Revocation) {
+    pub(crate) fn apply(&self, order: &Revocation) {
         let now = self.clock.now();
         let until = order.until.checked_add(MOST_LEEWAY).unwrap_or(order.until);
         if until <= now {
@@ -154,6 +162,25 @@ impl Index {
         }
     }
 
+    /// The orders that amount to all that counts.
+    pub(crate) fn orders(&self) -> Vec<Revocation> {
+        let now = self.clock.now();
+        let mut orders = Vec::with_capacity(self.len());
+        let mut take = |target, until: SystemTime| {
+            if now < until {
+                let until = until.checked_sub(MOST_LEEWAY).unwrap_or(until);
+                orders.push(Revocation { target, until });
+            }
+        };
+        for (id, until) in &self.keys.entries.pin() {
+            take(Target::ApiKey { id: id.clone() }, *until);
+        }
+        for (issuer, of) in &self.issuers.pin() {
+            of.each(issuer, &mut take);
+        }
+        orders
+    }
+
     /// Forgets what no longer counts.
     fn clear(&self, now: SystemTime) {
         self.keys.clear(now);
@@ -165,7 +192,7 @@ impl Index {
         self.clear_at.store((2 * left).max(FEW), Ordering::Relaxed);
     }
 
-    pub(super) fn standing(&self, credential: &CredentialFacts<'_>, relaxed: Relaxed) -> Standing {
+    pub(crate) fn standing(&self, credential: &CredentialFacts<'_>, relaxed: Relaxed) -> Standing {
         let now = self.clock.now();
         match (credential.method, credential.issuer) {
             (Method::ApiKey, _) if self.keys.has(credential.id, now) => Standing::Revoked,
@@ -196,6 +223,35 @@ impl OfIssuer {
             Target::Issuer { cut, .. } => self.all.add((), *cut, until),
             Target::ApiKey { .. } => {}
         }
+    }
+
+    fn each(&self, issuer: &str, take: &mut impl FnMut(Target, SystemTime)) {
+        let issuer = || Box::from(issuer);
+        for (id, until) in &self.tokens.entries.pin() {
+            let (issuer, id) = (issuer(), id.clone());
+            take(Target::Token { issuer, id }, *until);
+        }
+        self.subjects.each(
+            |subject, cut| {
+                let (issuer, subject) = (issuer(), subject.clone());
+                Target::Subject { issuer, subject, cut }
+            },
+            take,
+        );
+        self.clients.each(
+            |client, cut| {
+                let (issuer, client) = (issuer(), client.clone());
+                Target::Client { issuer, client, cut }
+            },
+            take,
+        );
+        self.all.each(
+            |(), cut| Target::Issuer {
+                issuer: issuer(),
+                cut,
+            },
+            take,
+        );
     }
 
     fn clear(&self, now: SystemTime) {

@@ -13,8 +13,10 @@ use std::time::{Duration, SystemTime};
 
 pub(crate) use erased::ErasedRevocations;
 pub(crate) use guard::guarded;
+pub(crate) use index::{Index, Relaxed};
 pub use memory::MemoryRevocations;
 pub use order::Revocation;
+pub(crate) use order::{Cut, Target};
 
 use crate::principal::{Method, PrincipalData};
 

@@ -18,13 +18,13 @@ use std::time::SystemTime;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Revocation {
-    pub(super) target: Target,
-    pub(super) until: SystemTime,
+    pub(crate) target: Target,
+    pub(crate) until: SystemTime,
 }
 
 /// Whose credentials are withdrawn.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Token {
         issuer: Box<str>,
         id: Box<str>,
@@ -50,7 +50,7 @@ pub(super) enum Target {
 
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     /// Those whose `iat` is not later.
     IssuedUntil(SystemTime),
     /// Those whose version is missing or lower.

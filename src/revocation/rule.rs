@@ -30,6 +30,10 @@ impl Rule {
         Self(kept.copied().chain([cut]).collect())
     }
 
+    pub(super) fn cuts(&self) -> &[Dated] {
+        &self.0
+    }
+
     pub(super) fn counts(&self, now: SystemTime) -> bool {
         self.0.iter().any(|one| now < one.until)
     }

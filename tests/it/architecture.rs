@@ -41,6 +41,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("sqlx::", &["store/sql/"]),
+    ("redis::", &["store/redis/", "store/mod.rs"]),
     ("axum_core::", &["adapter/axum.rs"]),
     ("axum::", &["testing/", "lib.rs", "guide/"]),
     ("tracing::", &["telemetry.rs"]),

@@ -10,8 +10,10 @@
     reason = "a test that cannot go on stops where it stands, and may tell what it measured"
 )]
 
+mod gate;
 mod news_line;
 mod postgres;
+mod redis_server;
 mod server;
 mod support;
 
@@ -43,6 +45,7 @@ mod refusals;
 mod remote_keys;
 mod resolved;
 mod revocations;
+mod revocations_redis;
 mod rfc;
 mod scopes;
 mod secrets;

@@ -1,0 +1,27 @@
+use std::time::SystemTime;
+
+/// Whether a node hears of revocations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hearing {
+    /// Not yet: what the engine holds was not loaded.
+    NotYet,
+    /// All that the engine holds is known, and what is new is heard.
+    Now,
+    /// Not since then.
+    NotSince(SystemTime),
+}
+
+/// What a node knows of revocations, for a page about health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisRevocationsStatus {
+    /// Whether it hears.
+    pub hearing: Hearing,
+    /// How many entries it holds, those that no longer count and were not cleared away yet included.
+    pub entries: usize,
+    /// The last news that it heard, as the id of an entry of the engine's stream.
+    pub last_id: Option<String>,
+    /// How many entries it came across that it could not read: written by a later version of this crate, or by others.
+    pub unreadable: u64,
+}
