@@ -47,7 +47,7 @@
 //! | to make, rotate and revoke API keys | [`KeyRegistry`], which every store here is; `examples/api_keys.rs` |
 //! | keys in a store of your own | [`KeyStore`]: one `async fn`; [`testing::conformance`] says whether it is right |
 //! | tests without a server | [`testing::TestIssuer`], [`testing::TestClock`], [`testing::PrincipalBuilder`] |
-//! | to stop a token before it expires | [`JwtLayer::revocations`], [`MemoryRevocations`], [`Revocation`] |
+//! | to stop a token before it expires | [`JwtLayer::revocations`], [`MemoryRevocations`], [`RedisRevocations`], [`Revocation`] |
 //! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
 //!
 //! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
@@ -73,7 +73,7 @@
 //! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`],
 //!   [`KeySetError`], [`SkippedKey`]; how they are: [`KeyStatus`], [`KeyState`], [`FetchState`]; the HTTP client behind
 //!   them: [`Fetch`], [`HttpFetch`], [`FetchError`], [`PublicAddressesOnly`].
-//! - What is withdrawn: [`Revocations`], [`MemoryRevocations`], [`Revocation`], [`CredentialFacts`], [`Standing`].
+//! - What is withdrawn: [`Revocations`], [`MemoryRevocations`], [`RedisRevocations`], [`Revocation`], [`CredentialFacts`], [`Standing`].
 //! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
 //! - Values: [`Secret`], [`Realm`], and [`Clock`], which tells all of this the time.
 //!

@@ -246,6 +246,43 @@ async fn nodes_and_the_engine_make_of_orders_what_one_list_in_memory_does() {
 }
 
 #[tokio::test]
+async fn a_user_of_the_engine_who_may_do_no_more_than_the_guide_says_is_enough() {
+    let guide = include_str!("../../src/guide/revocation.md");
+    let user = guide
+        .lines()
+        .find(|line| line.starts_with("ACL SETUSER"))
+        .unwrap();
+    let user: Vec<_> = user.split(' ').collect();
+    on_each_engine(async |server| {
+        let _: String = server.ask(&user).await;
+        let node = |user: &str| {
+            let address = format!("redis://{user}@{}/", server.address());
+            RedisRevocations::builder(redis::Client::open(address).unwrap())
+        };
+        let idp = idp();
+        let (one, other) = (
+            node("api:password").replicas(1).build(),
+            node("api:password").build(),
+        );
+        other.warm_up().await.unwrap();
+        let waited = one.revoke(&order("t-1")).await;
+        assert!(
+            matches!(waited, Err(RedisRevocationsError::TooFewReplicas { .. })),
+            "{waited:?}"
+        );
+        until_refused(&idp, &other, "t-1").await;
+        let check = RevocationCheckLayer::new(node("api:password").build());
+        let asking = whoami().layer(check).layer(JwtLayer::new(idp.issuer()));
+        let token = token_of(&idp, "t-1").sign();
+        assert_eq!(call(&asking, bearer(&token)).await.reason(), "token_revoked");
+        let error = node("api:sesame").build().warm_up().await.unwrap_err();
+        assert!(matches!(error, RedisRevocationsError::Engine(_)), "{error:?}");
+        assert!(!format!("{error:?}").contains("sesame"), "{error:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn entries_vanish_some_time_after_what_they_withdraw_has_expired() {
     on_each_engine(async |server| {
         let now = idp().clock().now();

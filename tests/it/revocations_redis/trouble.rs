@@ -161,6 +161,20 @@ async fn a_node_that_was_cut_off_catches_up_with_all_that_it_missed() {
     .await;
 }
 
+/// A replica that has what this one has by now, and hears no more of it.
+async fn copy_of(primary: &RedisServer) -> RedisServer {
+    let replica = primary.another();
+    let port = primary.port().to_string();
+    let held = primary.ask::<i64>(&["XLEN", "{trs}:news"]).await;
+    let _: String = replica.ask(&["REPLICAOF", "127.0.0.1", &port]).await;
+    until("the replica has it", async || {
+        replica.ask::<i64>(&["XLEN", "{trs}:news"]).await == held
+    })
+    .await;
+    let _: String = replica.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    replica
+}
+
 #[tokio::test]
 async fn a_replica_that_lagged_behind_is_told_what_it_missed() {
     on_each_engine(async |mut primary: RedisServer| {
@@ -169,14 +183,7 @@ async fn a_replica_that_lagged_behind_is_told_what_it_missed() {
         let (one, other) = (warm_through(&gate).await, warm_through(&gate).await);
         one.revoke(&order("t-1")).await.unwrap();
         until_refused(&idp, &other, "t-1").await;
-        let replica = primary.another();
-        let port = primary.port().to_string();
-        let _: String = replica.ask(&["REPLICAOF", "127.0.0.1", &port]).await;
-        until("the replica has it", async || {
-            replica.ask::<i64>(&["HLEN", "{trs}:revoked"]).await == 1
-        })
-        .await;
-        let _: String = replica.ask(&["REPLICAOF", "NO", "ONE"]).await;
+        let replica = copy_of(&primary).await;
         one.revoke(&order("t-2")).await.unwrap();
         until_refused(&idp, &other, "t-2").await;
         drop(one);
@@ -184,6 +191,33 @@ async fn a_replica_that_lagged_behind_is_told_what_it_missed() {
         gate.lead_to(replica.address());
         until_refused(&idp, &warm(&replica).await, "t-2").await;
         assert_eq!(answer(&idp, &warm(&replica).await, "t-1").await, "token_revoked");
+    })
+    .await;
+}
+
+/// The only one who knows is the node that was told, and it need not have heard its own news yet, or anything.
+#[tokio::test]
+async fn what_was_acknowledged_a_moment_before_the_engine_was_lost_is_told_to_its_replica() {
+    on_each_engine(async |primary: RedisServer| {
+        let idp = idp();
+        warm(&primary).await.revoke(&order("before")).await.unwrap();
+        let mut primary = primary;
+        for round in 0..6 {
+            let replica = copy_of(&primary).await;
+            let gate = Gate::to(primary.address()).await;
+            let node = RedisRevocations::new(client(&gate));
+            if round % 2 == 0 {
+                node.warm_up().await.unwrap();
+            }
+            let id = format!("t-{round}");
+            node.revoke(&order(&id)).await.unwrap();
+            gate.lead_to(replica.address());
+            primary.kill9();
+            let new = warm(&replica).await;
+            until_refused(&idp, &new, &id).await;
+            assert_eq!(answer(&idp, &new, "before").await, "token_revoked");
+            primary = replica;
+        }
     })
     .await;
 }
