@@ -200,10 +200,11 @@ impl Ear<'_> {
         Ok(question.query_async(&mut self.connection).await?)
     }
 
-    pub(super) async fn put_back(&mut self, orders: &[Written]) -> Result<(), RedisRevocationsError> {
+    /// The newest news after it.
+    pub(super) async fn put_back(&mut self, orders: &[Written]) -> Result<NewsId, RedisRevocationsError> {
         let merge = self.engine.merge(orders, false);
-        let _: Value = merge.query_async(&mut self.connection).await?;
-        Ok(())
+        let newest: String = merge.query_async(&mut self.connection).await?;
+        Ok(NewsId::read(&newest))
     }
 
     /// What came after this place; nothing, if nothing came for a while.

@@ -2,7 +2,10 @@
 //! request starts another.
 
 use std::convert::Infallible;
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::engine::{Ear, Engine, Place};
@@ -20,6 +23,8 @@ const BATCH: usize = 500;
 enum End {
     /// Nobody wants to hear any more.
     Unwanted,
+    /// The engine is not what it was, or not where it was.
+    Changed,
     Failed(RedisRevocationsError),
 }
 
@@ -49,6 +54,7 @@ pub(super) fn run(node: &Arc<Node>) -> impl Future<Output = ()> + Send + use<> {
             let error = match attempt(&alive.0, &engine, &mut heard).await {
                 Ok(never) => match never {},
                 Err(End::Unwanted) => return,
+                Err(End::Changed) => continue,
                 Err(End::Failed(error)) => error,
             };
             match alive.0.upgrade() {
@@ -68,10 +74,44 @@ pub(super) fn run(node: &Arc<Node>) -> impl Future<Output = ()> + Send + use<> {
 /// Hears for as long as one connection does.
 async fn attempt(node: &Weak<Node>, engine: &Engine, heard: &mut bool) -> Result<Infallible, End> {
     let mut ear = engine.listen().await?;
-    let mut place = match wanted(node)?.place() {
-        Some(place) if ear.knows(&place).await? => place,
-        _ => load(node, &mut ear).await?,
+    let place = wanted(node)?.place();
+    let mut from = match place {
+        Some(place) if ear.knows(&place).await? => Some((place, Vec::new())),
+        _ => None,
     };
+    loop {
+        let (place, known) = match from.take() {
+            Some(from) => from,
+            None => load(node, &mut ear).await?,
+        };
+        // To put back a million takes the engine longer than a node may be deaf, so it listens meanwhile.
+        let hearing = pin!(hear(node, &mut ear, place, heard));
+        let telling = pin!(put_back(node, engine, known));
+        match either(hearing, telling).await {
+            Err(End::Changed) => {}
+            ended => return ended,
+        }
+    }
+}
+
+/// Both at once, until one of them ends.
+async fn either<T>(
+    mut one: impl Future<Output = T> + Unpin,
+    mut other: impl Future<Output = T> + Unpin,
+) -> T {
+    poll_fn(|context| match Pin::new(&mut one).poll(context) {
+        Poll::Pending => Pin::new(&mut other).poll(context),
+        ready @ Poll::Ready(_) => ready,
+    })
+    .await
+}
+
+async fn hear(
+    node: &Weak<Node>,
+    ear: &mut Ear<'_>,
+    mut place: Place,
+    heard: &mut bool,
+) -> Result<Infallible, End> {
     loop {
         wanted(node)?.hears();
         *heard = true;
@@ -88,19 +128,20 @@ async fn attempt(node: &Weak<Node>, engine: &Engine, heard: &mut bool) -> Result
         place.told = here.told();
         drop(here);
         if !ear.knows(&place).await? {
-            place = load(node, &mut ear).await?;
-        } else if let Some((last, _, _)) = news.last() {
+            return Err(End::Changed);
+        }
+        if let Some((last, _, _)) = news.last() {
             place.last = *last;
             wanted(node)?.is_at(place.generation.clone(), place.last);
         }
     }
 }
 
-/// Everything that the engine holds, and then everything that it does not hold and this node does.
-async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<Place, End> {
+/// Everything that the engine holds, and all that this node knew before: whatever the engine has lost is among it. What is
+/// revoked here meanwhile the engine has, and that it still does is seen to while hearing.
+async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<(Place, Vec<Revocation>), End> {
     let here = wanted(node)?;
     here.leaves();
-    // Only what was known before can be missing: what is revoked here meanwhile is in the engine, and looked for there.
     let known = here.index.orders();
     drop(here);
     let generation = ear.generation().await?;
@@ -118,28 +159,33 @@ async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<Place, End> {
             break;
         }
     }
-    // From here on this node knows what the engine knows, whether or not the engine can be told more.
-    wanted(node)?.hears();
-    put_back(&known, ear).await?;
     // What was written meanwhile may be known already, and so must be there when this node comes back.
     let told = ear.newest().await?;
     let here = wanted(node)?;
     here.was_told(told);
     here.is_at(generation.clone(), last);
-    Ok(Place {
+    let told = here.told();
+    let place = Place {
         generation,
         last,
-        told: here.told(),
-    })
+        told,
+    };
+    Ok((place, known))
 }
 
-/// Whatever the engine has already stays as it is, so nobody need know what it lacks.
-async fn put_back(orders: &[Revocation], ear: &mut Ear<'_>) -> Result<(), RedisRevocationsError> {
-    for batch in orders.chunks(BATCH) {
-        let written: Vec<_> = batch.iter().map(Written::of).collect();
-        ear.put_back(&written).await?;
+/// Whatever the engine has already stays as it is, so nobody need know what it lacks. Until it is done, this node has no place
+/// to come back to: it would load, and put back, once more.
+async fn put_back(node: &Weak<Node>, engine: &Engine, orders: Vec<Revocation>) -> Result<Infallible, End> {
+    if !orders.is_empty() {
+        let mut mouth = engine.listen().await?;
+        for batch in orders.chunks(BATCH) {
+            let written: Vec<_> = batch.iter().map(Written::of).collect();
+            let newest = mouth.put_back(&written).await?;
+            wanted(node)?.was_told(newest);
+        }
     }
-    Ok(())
+    wanted(node)?.is_whole();
+    pending().await
 }
 
 fn wanted(node: &Weak<Node>) -> Result<Arc<Node>, End> {

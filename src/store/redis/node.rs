@@ -38,6 +38,8 @@ pub(super) struct Node {
 struct State {
     /// The generation, and the last news that were heard; none until everything was loaded.
     place: Option<(String, NewsId)>,
+    /// Whether the engine has all that was known before that.
+    is_whole: bool,
     told: NewsId,
     heard: Option<SystemTime>,
 }
@@ -151,9 +153,12 @@ impl Node {
         }
     }
 
-    /// Where it was, if it was anywhere.
+    /// Where it was, if it can go on from there.
     pub(super) fn place(&self) -> Option<Place> {
         let state = self.state();
+        if !state.is_whole {
+            return None;
+        }
         let (generation, last) = state.place.clone()?;
         Some(Place {
             generation,
@@ -166,7 +171,13 @@ impl Node {
     pub(super) fn leaves(&self) {
         let mut state = self.state();
         state.place = None;
+        state.is_whole = false;
         state.told = NewsId::default();
+    }
+
+    /// The engine has all that this node knows.
+    pub(super) fn is_whole(&self) {
+        self.state().is_whole = true;
     }
 
     pub(super) fn is_at(&self, generation: String, last: NewsId) {
