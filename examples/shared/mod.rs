@@ -29,7 +29,7 @@ async fn bind(port: u16) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 /// An error for people. A `main` that returns an error prints its `Debug`, so that is the sentence too.
-pub(crate) struct Sentence(String);
+pub(crate) struct Sentence(pub(crate) String);
 
 impl fmt::Debug for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@
 
 pub(crate) mod api_keys;
 mod curl;
+mod logout_everywhere;
 
 use std::collections::BTreeSet;
 use std::env::{self, consts::EXE_SUFFIX};
@@ -274,17 +275,21 @@ async fn call_as_printed(example: &str) -> BTreeSet<u16> {
     let mut shown = BTreeSet::new();
     for line in example.commands() {
         let (command, status) = Curl::parse(line);
-        // Its own address, or that of a second server.
-        assert!(command.url.starts_with("http://127.0.0.1:"), "{line}");
-        let mut request = client.request(command.method, command.url);
-        for (name, value) in command.headers {
-            request = request.header(name, value);
-        }
-        let answer = request.send().await.unwrap();
+        let answer = carry_out(&client, command).await;
         assert_eq!(answer.status().as_u16(), status, "{line}");
         shown.insert(status);
     }
     shown
+}
+
+async fn carry_out(client: &reqwest::Client, command: Curl) -> reqwest::Response {
+    // Its own address, or that of a second server.
+    assert!(command.url.starts_with("http://127.0.0.1:"), "{}", command.url);
+    let mut request = client.request(command.method, command.url);
+    for (name, value) in command.headers {
+        request = request.header(name, value);
+    }
+    request.send().await.unwrap()
 }
 
 fn client() -> reqwest::Client {
@@ -297,16 +302,16 @@ struct Running {
     url: String,
     /// What it printed after its address.
     lines: Vec<String>,
-    _process: Child,
+    process: Child,
 }
 
 impl Running {
     async fn start(example: &str) -> Self {
-        let mut process = command(example, "0")
-            .await
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(command(example, "0").await).await
+    }
+
+    async fn of(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = timeout(Duration::from_secs(60), output.next_line()).await;
         let first = first.expect("an address in time").unwrap().expect("an address");
@@ -319,11 +324,7 @@ impl Running {
         while let Ok(line) = timeout(Duration::from_millis(300), output.next_line()).await {
             lines.push(line.unwrap().expect("it is still running"));
         }
-        Self {
-            url,
-            lines,
-            _process: process,
-        }
+        Self { url, lines, process }
     }
 
     /// What it printed, but for the credentials (`NAME=…`).
@@ -349,7 +350,10 @@ async fn run_to_its_end(example: &str, port: &str) -> Output {
 
 async fn command(example: &str, port: &str) -> Command {
     let mut command = Command::new(binary(example).await);
-    command.env("PORT", port).kill_on_drop(true);
+    command
+        .env("PORT", port)
+        .env_remove("REDIS_URL")
+        .kill_on_drop(true);
     command
 }
 

@@ -28,7 +28,8 @@ use crate::revocation::{CredentialFacts, Index, Revocation, Revocations, Standin
 /// ```
 ///
 /// Clones are the same list. The engine is one Redis or Valkey that can be written to, with whatever fails over behind its
-/// address; TLS and the password are the client's. It must not evict keys (`maxmemory-policy noeviction`). Not done: sentinels
+/// address; TLS and the password are the client's (`rediss://` needs
+/// a TLS feature of your own dependency on `redis`). It must not evict keys (`maxmemory-policy noeviction`). Not done: sentinels
 /// and clusters are not asked who the primary is.
 ///
 /// # What a node does
