@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use papaya::{Equivalent, HashMap};
+use papaya::{Equivalent, HashMap, ResizeMode};
 
 use super::order::{Cut, Revocation, Target};
 use super::rule::{Dated, Rule};
@@ -48,8 +48,10 @@ struct List<K: Hash + Eq, V> {
 
 impl<K: Hash + Eq, V> Default for List<K, V> {
     fn default() -> Self {
+        // Who adds waits while it grows. Step by step, a list that grew and is then only read would be two tables for good.
+        let entries = HashMap::builder().resize_mode(ResizeMode::Blocking);
         Self {
-            entries: HashMap::new(),
+            entries: entries.build(),
             over: AtomicU64::new(0),
         }
     }
