@@ -8,7 +8,8 @@
 //! Without `REDIS_URL` both servers are in one process and share a list in memory: the next request notices.
 //!
 //! With it the second server is a process of its own, and each has its own list, which hears of the other's over Redis or
-//! Valkey within milliseconds. `/transfer` asks the engine itself, so there it is the next request again. If the second
+//! Valkey within milliseconds. `/transfer` asks the engine itself, so there it is the next request again (and 503 for
+//! the first seconds of an engine that is new: it may be one that lost what it knew). If the second
 //! server ends, the first ends as well, and the other way round; `SECOND_PID` is there to try it.
 
 #![allow(clippy::print_stdout, reason = "an example tells how to call it")]

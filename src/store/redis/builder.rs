@@ -48,8 +48,9 @@ impl RedisRevocationsBuilder {
     }
 
     /// For how long a node that cannot hear goes on with what it knows; then credentials that it takes to be good get 503. It
-    /// is counted from the engine's last answer, which comes at least once a second, by the steady clock. Default: 30
-    /// seconds, because an engine that is restarted, or replaced by its replica, takes about as long.
+    /// is counted, by the steady clock, from the last time that it asked whether there is anything new and was told that there
+    /// is not, which it asks twice a second. Default: 30 seconds, because an engine that is restarted, or replaced by its replica,
+    /// takes about as long.
     pub fn deaf_for(mut self, time: Duration) -> Self {
         self.deaf_for = time;
         self

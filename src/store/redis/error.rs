@@ -22,6 +22,12 @@ pub enum RedisRevocationsError {
         /// How many had it in time.
         had: u32,
     },
+    /// What answers is a replica, which may have been left behind.
+    #[error("the engine is a replica and no primary")]
+    NotPrimary,
+    /// The engine is new, or has lost what it held and was not told again yet.
+    #[error("the engine may lack revocations")]
+    Incomplete,
     /// The engine holds something about this credential that this version cannot read.
     #[error("what the engine holds cannot be read")]
     Unreadable,

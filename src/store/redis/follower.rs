@@ -2,29 +2,32 @@
 //! request starts another.
 
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::engine::{Ear, Engine, Place};
+use tokio::time::Sleep;
+
+use super::ear::Ear;
+use super::engine::Engine;
 use super::error::RedisRevocationsError;
+use super::news::Place;
 use super::node::Node;
 use super::wire::Written;
-use crate::revocation::Revocation;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// After an engine was found to be empty, in which others who know what it held come back to it.
+const GRACE: Duration = Duration::from_secs(3);
 /// Orders that are put back at once: the engine does nothing else meanwhile.
 const BATCH: usize = 500;
 
-/// Why an attempt to hear has ended.
+/// Why hearing has ended.
 enum End {
     /// Nobody wants to hear any more.
     Unwanted,
-    /// The engine is not what it was, or not where it was.
-    Changed,
     Failed(RedisRevocationsError),
 }
 
@@ -54,7 +57,6 @@ pub(super) fn run(node: &Arc<Node>) -> impl Future<Output = ()> + Send + use<> {
             let error = match attempt(&alive.0, &engine, &mut heard).await {
                 Ok(never) => match never {},
                 Err(End::Unwanted) => return,
-                Err(End::Changed) => continue,
                 Err(End::Failed(error)) => error,
             };
             match alive.0.upgrade() {
@@ -73,77 +75,62 @@ pub(super) fn run(node: &Arc<Node>) -> impl Future<Output = ()> + Send + use<> {
 
 /// Hears for as long as one connection does.
 async fn attempt(node: &Weak<Node>, engine: &Engine, heard: &mut bool) -> Result<Infallible, End> {
-    let mut ear = engine.listen().await?;
-    let place = wanted(node)?.place();
-    let mut from = match place {
-        Some(place) if ear.knows(&place).await? => Some((place, Vec::new())),
-        _ => None,
-    };
+    let mut ear = Ear::of(engine).await?;
+    let mut place = wanted(node)?.comes_back();
     loop {
-        let (place, known) = match from.take() {
-            Some(from) => from,
+        let from = match place.take() {
+            Some(place) => place,
             None => load(node, &mut ear).await?,
         };
-        // To put back a million takes the engine longer than a node may be deaf, so it listens meanwhile.
-        let hearing = pin!(hear(node, &mut ear, place, heard));
-        let telling = pin!(put_back(node, engine, known));
-        match either(hearing, telling).await {
-            Err(End::Changed) => {}
-            ended => return ended,
-        }
+        hear(node, &mut ear, from, heard).await?;
     }
 }
 
-/// Both at once, until one of them ends.
-async fn either<T>(
-    mut one: impl Future<Output = T> + Unpin,
-    mut other: impl Future<Output = T> + Unpin,
-) -> T {
-    poll_fn(|context| match Pin::new(&mut one).poll(context) {
-        Poll::Pending => Pin::new(&mut other).poll(context),
-        ready @ Poll::Ready(_) => ready,
-    })
-    .await
-}
-
-async fn hear(
-    node: &Weak<Node>,
-    ear: &mut Ear<'_>,
-    mut place: Place,
-    heard: &mut bool,
-) -> Result<Infallible, End> {
+/// Until the place is lost: the engine is not what it was, or does not have what comes next.
+async fn hear(node: &Weak<Node>, ear: &mut Ear<'_>, mut place: Place, heard: &mut bool) -> Result<(), End> {
+    let mut waits = false;
+    let mut grace = pin!(tokio::time::sleep(GRACE));
     loop {
-        wanted(node)?.hears();
-        *heard = true;
-        let news = ear.news(place.last).await?;
+        let (asked_at, owed) = wanted(node)?.before_a_turn(BATCH);
+        let written: Vec<_> = owed.iter().map(Written::of).collect();
+        let turn = ear.turn(&place, waits && owed.is_empty(), &written).await?;
         let here = wanted(node)?;
-        for (_, name, entry) in &news {
-            here.add(name, entry);
+        for (spot, entry) in &turn.news {
+            here.read(&spot.name, entry);
         }
-        // The engine may be lost before this node is counted as being there, and by then it knows them.
-        if let Some((last, _, _)) = news.last() {
-            here.was_told(*last);
+        if !turn.is_intact {
+            return Ok(());
         }
-        // Asked of the place before: only if it is still there was nothing cut off between it and the news.
-        place.told = here.told();
+        let is_complete = owed.is_empty() && turn.is_all;
+        if let Some(newest) = turn.sent {
+            here.were_sent(owed, newest);
+        }
+        if let Some((last, _)) = turn.news.into_iter().next_back() {
+            place.last = last;
+        }
+        place.generation = turn.generation;
+        here.is_at(&place);
+        waits = turn.is_all;
+        if waits {
+            *heard = true;
+            if !here.hears(asked_at) {
+                return Ok(());
+            }
+        }
         drop(here);
-        if !ear.knows(&place).await? {
-            return Err(End::Changed);
-        }
-        if let Some((last, _, _)) = news.last() {
-            place.last = *last;
-            wanted(node)?.is_at(place.generation.clone(), place.last);
+        if place.generation.is_none() && is_complete && has_passed(grace.as_mut()).await {
+            place.generation = ear.name_generation().await?;
         }
     }
 }
 
-/// Everything that the engine holds, and all that this node knew before: whatever the engine has lost is among it. What is
-/// revoked here meanwhile the engine has, and that it still does is seen to while hearing.
-async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<(Place, Vec<Revocation>), End> {
-    let here = wanted(node)?;
-    here.leaves();
-    let known = here.index.orders();
-    drop(here);
+async fn has_passed(mut time: Pin<&mut Sleep>) -> bool {
+    poll_fn(|context| Poll::Ready(time.as_mut().poll(context).is_ready())).await
+}
+
+/// Everything that the engine holds. What this node knows beside is owed from now on.
+async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<Place, End> {
+    wanted(node)?.leaves();
     let generation = ear.generation().await?;
     // Before the entries: what is written meanwhile is heard afterwards.
     let last = ear.newest().await?;
@@ -152,40 +139,19 @@ async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<(Place, Vec<Revoca
         let (next, entries) = ear.page(cursor).await?;
         let here = wanted(node)?;
         for (name, entry) in &entries {
-            here.add(name, entry);
+            here.read(name, entry);
         }
         cursor = next;
         if cursor == 0 {
             break;
         }
     }
-    // What was written meanwhile may be known already, and so must be there when this node comes back.
-    let told = ear.newest().await?;
-    let here = wanted(node)?;
-    here.was_told(told);
-    here.is_at(generation.clone(), last);
-    let told = here.told();
-    let place = Place {
+    let settles = ear.newest().await?.id;
+    Ok(Place {
         generation,
         last,
-        told,
-    };
-    Ok((place, known))
-}
-
-/// Whatever the engine has already stays as it is, so nobody need know what it lacks. Until it is done, this node has no place
-/// to come back to: it would load, and put back, once more.
-async fn put_back(node: &Weak<Node>, engine: &Engine, orders: Vec<Revocation>) -> Result<Infallible, End> {
-    if !orders.is_empty() {
-        let mut mouth = engine.listen().await?;
-        for batch in orders.chunks(BATCH) {
-            let written: Vec<_> = batch.iter().map(Written::of).collect();
-            let newest = mouth.put_back(&written).await?;
-            wanted(node)?.was_told(newest);
-        }
-    }
-    wanted(node)?.is_whole();
-    pending().await
+        settles,
+    })
 }
 
 fn wanted(node: &Weak<Node>) -> Result<Arc<Node>, End> {

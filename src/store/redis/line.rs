@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -11,6 +11,8 @@ use super::error::RedisRevocationsError;
 
 /// To connect.
 const CONNECT: Duration = Duration::from_secs(2);
+/// For an answer.
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
 
 pub(super) async fn connect(
     client: &Client,
@@ -27,33 +29,36 @@ pub(super) async fn connect(
 
 /// A connection that is made when it is needed, and shared by all who ask.
 pub(super) struct Line {
-    patience: Duration,
     kept: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl Line {
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            patience,
             kept: Mutex::const_new(None),
         }
     }
 
-    /// What is asked may be done twice: a connection that has died since it was last used is replaced once.
+    /// What is asked may be done twice: a connection that has died since it was last used, or leads to a primary that is one no
+    /// longer, is replaced once.
     pub(super) async fn ask<T: FromRedisValue>(
         &self,
         client: &Client,
         question: &Pipeline,
     ) -> Result<T, RedisRevocationsError> {
-        let answer = self.ask_once(client, question).await;
-        match answer {
-            Err(RedisRevocationsError::Engine(error))
-                if error.is_connection_dropped() && !error.is_connection_refusal() =>
-            {
-                self.ask_once(client, question).await
+        let asking = async {
+            match self.ask_once(client, question).await {
+                Err(RedisRevocationsError::Engine(error)) if is_of_yesterday(&error) => {
+                    self.ask_once(client, question).await
+                }
+                answer => answer,
             }
-            answer => answer,
-        }
+        };
+        let after = CONNECT + ANSWER;
+        timeout(after, asking).await.unwrap_or_else(|_| {
+            self.hang_up();
+            Err(RedisRevocationsError::DeadlinePassed { after })
+        })
     }
 
     async fn ask_once<T: FromRedisValue>(
@@ -62,32 +67,35 @@ impl Line {
         question: &Pipeline,
     ) -> Result<T, RedisRevocationsError> {
         let mut connection = self.connection(client).await?;
-        let late = RedisRevocationsError::DeadlinePassed { after: self.patience };
-        let answer = timeout(self.patience, question.query_async(&mut connection)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Err(redis::RedisError::from(std::io::Error::from(
-                std::io::ErrorKind::TimedOut,
-            )))
-        });
-        match answer {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                if error.is_timeout() || error.is_unrecoverable_error() {
-                    *self.kept.lock().await = None;
-                }
-                Err(if error.is_timeout() { late } else { error.into() })
+        question.query_async(&mut connection).await.map_err(|error| {
+            // Whatever it was, the next one may be better off with another.
+            self.hang_up();
+            if error.is_timeout() {
+                return RedisRevocationsError::DeadlinePassed { after: ANSWER };
             }
-        }
+            error.into()
+        })
     }
 
     /// One at a time connects: with an engine that hangs, requests must not pile up connections.
     async fn connection(&self, client: &Client) -> Result<MultiplexedConnection, RedisRevocationsError> {
-        let late = RedisRevocationsError::DeadlinePassed { after: CONNECT };
-        let mut kept = timeout(CONNECT, self.kept.lock()).await.map_err(|_| late)?;
+        let mut kept = self.kept.lock().await;
         if let Some(connection) = &*kept {
             return Ok(connection.clone());
         }
-        let connection = connect(client, self.patience).await?;
+        let connection = connect(client, ANSWER).await?;
         Ok(kept.insert(connection).clone())
     }
+
+    /// The next one connects anew. While somebody connects there is nothing to forget.
+    pub(super) fn hang_up(&self) {
+        if let Ok(mut kept) = self.kept.try_lock() {
+            *kept = None;
+        }
+    }
+}
+
+fn is_of_yesterday(error: &redis::RedisError) -> bool {
+    let has_closed = error.is_connection_dropped() && !error.is_connection_refusal();
+    has_closed || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }

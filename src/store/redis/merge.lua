@@ -11,6 +11,13 @@ local now = tonumber(redis.call('TIME')[1])
 local function seconds(nanoseconds) return tonumber(string.sub(nanoseconds, 1, -10)) or 0 end
 local function is_over(till) return seconds(till) + 600 < now end
 
+-- A few that are over: as many as may come, and some more. First, since an engine that is full refuses what comes after.
+local few = 10 + #ARGV
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - 600, 'LIMIT', 0, few)) do
+  redis.call('HDEL', KEYS[1], name)
+  redis.call('ZREM', KEYS[2], name)
+end
+
 for i = 3, #ARGV, 4 do
   local name, kind, cut, till = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local held = redis.call('HGET', KEYS[1], name)
@@ -37,13 +44,6 @@ for i = 3, #ARGV, 4 do
   if adds then
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[1], '*', 'name', name, 'entry', merged)
   end
-end
-
--- A few that are over: as many as may have come, and some more.
-local few = 10 + #ARGV
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - 600, 'LIMIT', 0, few)) do
-  redis.call('HDEL', KEYS[1], name)
-  redis.call('ZREM', KEYS[2], name)
 end
 
 local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]

@@ -3,28 +3,36 @@
 //! ```text
 //! revocations  RedisRevocations, what layers and who revokes use      builder   its settings
 //! node         what this process holds, and whether it hears          status    the same for people
-//! follower     the task that loads and hears, and puts back what the engine has lost
-//! engine       the keys and commands                                  merge.lua the only thing that writes
-//! line         connections with deadlines                             wire      entries as text
+//! follower     the task that loads, hears, and tells                  owed      what it has to tell
+//! ear          the connection that it does all this on                news      what it hears, and where it is
+//! engine       what others ask of the engine; its keys                line      their connection, with deadlines
+//! merge.lua    the only thing that writes entries                     wire      entries as text
 //! ```
 //!
-//! # Why nothing that was heard is lost
+//! # Why nothing that was acknowledged or heard is lost while this process lives
 //!
-//! - Entries only grow: merging takes the later and the higher of each part. So it does not matter in which order, or how
+//! - Entries only grow: merging keeps whatever another order does not cover. So it does not matter in which order, or how
 //!   often, a node or the engine learns of one, and two writers need not know of each other.
 //! - A node takes the id of the newest news *before* it loads, and reads on from there: what is written meanwhile is loaded,
-//!   heard, or both. News are a stream and not PUBLISH, because a stream can be read from where one was.
-//! - Before each reading a node asks whether the engine is still the one it knows: of the same generation, and with the last
-//!   news that the node knows of, by hearing, loading or revoking, in the stream. An engine that came back empty, a replica
-//!   that lagged behind, or a stream that was cut short fails one of these. Then the node loads everything anew and puts back
-//!   all that it holds.
+//!   heard, or both. News are a stream and not `PUBLISH`, because a stream can be read from where one was.
+//! - A node has a place: the last news that it read. With every reading it asks whether they are still there, in an engine of
+//!   the same generation that is a primary. An engine that came back empty, a replica that lagged behind, or a stream that was
+//!   cut short fails that. Then the node loads everything anew, and owes the engine whatever it holds beside.
+//! - An acknowledgement alone proves nothing, since the engine that gave it may be gone in the next moment. So whatever was
+//!   revoked here is owed as well, until it is read in the news, on the connection that hears.
+//! - To hear is to have been told that there is nothing newer, and it counts from when that was asked. To be connected is not.
+//! - An engine without a generation may lack anything, so routes that ask it refuse. A node names one when it owes the engine
+//!   nothing, some seconds after it came, and while nobody else puts back.
 
 mod builder;
+mod ear;
 mod engine;
 mod error;
 mod follower;
 mod line;
+mod news;
 mod node;
+mod owed;
 mod revocations;
 mod status;
 mod wire;

@@ -7,14 +7,20 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::engine::{Engine, LONGEST_SILENCE, NewsId, Place};
+use super::ear::LONGEST_SILENCE;
+use super::engine::Engine;
 use super::error::RedisRevocationsError;
 use super::follower;
+use super::news::{NewsId, Place};
+use super::owed::Owed;
 use super::status::{Hearing, RedisRevocationsStatus};
 use super::wire;
 use crate::clock::Clock;
-use crate::revocation::{Index, Relaxed};
+use crate::revocation::{Index, Relaxed, Revocation};
 use crate::telemetry;
+
+/// A date that goes back by more was set, and not merely corrected.
+const STEP: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -27,20 +33,19 @@ pub(super) struct Node {
     /// Whether there is a task that hears.
     follows: AtomicBool,
     hears: AtomicBool,
-    /// When the engine answered last, in milliseconds of the steady clock.
+    /// When the question was asked whose answer was that there is nothing new, in milliseconds of the steady clock.
     heard_at: AtomicU64,
     unreadable: AtomicU64,
     state: Mutex<State>,
+    owed: Mutex<Owed>,
     progress: watch::Sender<Progress>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The generation, and the last news that were heard; none until everything was loaded.
-    place: Option<(String, NewsId)>,
-    /// Whether the engine has all that was known before that.
-    is_whole: bool,
-    told: NewsId,
+    /// Where it can come back to; none until everything was loaded.
+    place: Option<Place>,
+    /// When it heard last, by the date.
     heard: Option<SystemTime>,
 }
 
@@ -72,6 +77,7 @@ impl Node {
             heard_at: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             state: Mutex::default(),
+            owed: Mutex::default(),
             progress: watch::Sender::default(),
         }
     }
@@ -101,9 +107,11 @@ impl Node {
         if !self.progress.borrow().loaded {
             return true;
         }
-        let silence = self.silence();
-        let is_deaf = !self.hears.load(Ordering::Acquire) || silence >= LONGEST_SILENCE;
-        is_deaf && silence >= self.patience
+        !self.hears_now() && self.silence() >= self.patience
+    }
+
+    pub(super) fn hears_now(&self) -> bool {
+        self.hears.load(Ordering::Acquire) && self.silence() < LONGEST_SILENCE
     }
 
     fn silence(&self) -> Duration {
@@ -111,11 +119,20 @@ impl Node {
         self.clock.monotonic().saturating_sub(heard_at)
     }
 
-    /// The engine has answered, and all that it holds is known.
-    pub(super) fn hears(&self) {
-        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        self.heard_at.store(now, Ordering::Release);
-        self.state().heard = Some(self.clock.now());
+    /// All that the engine held at this moment of the steady clock is known. `false`: the date went back, so what seemed to be over
+    /// may count again, and is to be loaded once more.
+    pub(super) fn hears(&self, asked_at: Duration) -> bool {
+        let asked_at = u64::try_from(asked_at.as_millis()).unwrap_or(u64::MAX);
+        let now = self.clock.now();
+        {
+            let mut state = self.state();
+            let latest = state.heard.unwrap_or(now);
+            state.heard = Some(now);
+            if now + STEP < latest {
+                return false;
+            }
+        }
+        self.heard_at.store(asked_at, Ordering::Release);
         let heard_before = self.hears.swap(true, Ordering::AcqRel);
         if !self.progress.borrow().loaded {
             self.progress.send_modify(|progress| progress.loaded = true);
@@ -123,10 +140,12 @@ impl Node {
         if !heard_before {
             telemetry::revocations_heard();
         }
+        true
     }
 
     /// The connection is lost, or the engine is not what it was.
     pub(super) fn is_deaf(&self, error: &RedisRevocationsError) {
+        self.engine.hang_up();
         let heard_before = self.hears.swap(false, Ordering::AcqRel);
         let mut is_first = false;
         self.progress.send_modify(|progress| {
@@ -143,62 +162,66 @@ impl Node {
         self.progress.subscribe()
     }
 
-    /// Adds what the engine holds. What cannot be read is not guessed at: a later version may have written it.
-    pub(super) fn add(&self, name: &[u8], entry: &[u8]) {
+    /// An entry of the engine. What cannot be read is not guessed at: a later version may have written it.
+    pub(super) fn read(&self, name: &[u8], entry: &[u8]) {
+        if name.is_empty() {
+            return;
+        }
         for order in wire::orders(name, entry) {
             match order {
-                Some(order) => self.index.apply(&order),
+                Some(order) => {
+                    self.index.apply(&order);
+                    self.owed().settle(&order);
+                }
                 None => _ = self.unreadable.fetch_add(1, Ordering::Relaxed),
             }
         }
     }
 
-    /// Where it was, if it can go on from there.
-    pub(super) fn place(&self) -> Option<Place> {
-        let state = self.state();
-        if !state.is_whole {
-            return None;
-        }
-        let (generation, last) = state.place.clone()?;
-        Some(Place {
-            generation,
-            last,
-            told: state.told,
-        })
+    /// The engine has acknowledged it.
+    pub(super) fn revoked(&self, order: &Revocation) {
+        self.index.apply(order);
+        self.owed().add(order.clone());
     }
 
-    /// Everything is loaded anew: what the engine said before counts no longer.
+    /// Another connection: where it was, if it can go on from there.
+    pub(super) fn comes_back(&self) -> Option<Place> {
+        self.owed().unsend();
+        self.state().place.clone()
+    }
+
+    /// Everything is loaded anew, and the engine may have lost anything.
     pub(super) fn leaves(&self) {
-        let mut state = self.state();
-        state.place = None;
-        state.is_whole = false;
-        state.told = NewsId::default();
+        self.state().place = None;
+        let mut owed = self.owed();
+        owed.unsend();
+        for order in self.index.orders() {
+            owed.add(order);
+        }
     }
 
-    /// The engine has all that this node knows.
-    pub(super) fn is_whole(&self) {
-        self.state().is_whole = true;
+    /// The time, and some of what the engine is to be told.
+    pub(super) fn before_a_turn(&self, most: usize) -> (Duration, Vec<Revocation>) {
+        (self.clock.monotonic(), self.owed().some(most))
     }
 
-    pub(super) fn is_at(&self, generation: String, last: NewsId) {
-        self.state().place = Some((generation, last));
+    pub(super) fn were_sent(&self, orders: Vec<Revocation>, newest: NewsId) {
+        self.owed().were_sent(orders, newest);
     }
 
-    /// News up to here are known. Said after they are, so that whoever loads meanwhile puts them back, or is told of them here.
-    pub(super) fn was_told(&self, newest: NewsId) {
-        let mut state = self.state();
-        state.told = state.told.max(newest);
-    }
-
-    pub(super) fn told(&self) -> NewsId {
-        self.state().told
+    /// The news were read up to here.
+    pub(super) fn is_at(&self, place: &Place) {
+        self.owed().is_read_to(place.last.id);
+        if place.last.id >= place.settles {
+            self.state().place = Some(place.clone());
+        }
     }
 
     pub(super) fn status(&self) -> RedisRevocationsStatus {
-        let hears = self.hears.load(Ordering::Acquire) && self.silence() < LONGEST_SILENCE;
+        let hears = self.hears_now();
         let (answered, last) = {
             let state = self.state();
-            (state.heard, state.place.as_ref().map(|(_, last)| *last))
+            (state.heard, state.place.as_ref().map(|place| place.last.id))
         };
         RedisRevocationsStatus {
             hearing: match answered {
@@ -207,11 +230,13 @@ impl Node {
                 Some(date) => Hearing::NotSince(date),
             },
             entries: self.index.len(),
-            last_id: last
-                .filter(|id| *id != NewsId::default())
-                .map(|id| id.to_string()),
+            last_id: last.map(|id| id.to_string()),
             unreadable: self.unreadable.load(Ordering::Relaxed),
         }
+    }
+
+    fn owed(&self) -> MutexGuard<'_, Owed> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

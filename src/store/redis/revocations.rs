@@ -27,17 +27,17 @@ use crate::revocation::{CredentialFacts, Index, Revocation, Revocations, Standin
 /// # }
 /// ```
 ///
-/// Clones are the same list. The engine is one Redis or Valkey that can be written to, with whatever fails over behind its
-/// address; TLS and the password are the client's (`rediss://` needs
-/// a TLS feature of your own dependency on `redis`). It must not evict keys (`maxmemory-policy noeviction`). Not done: sentinels
-/// and clusters are not asked who the primary is.
+/// Clones are the same list. The engine is one Redis (6 or later) or Valkey that can be written to, with whatever fails over
+/// behind its address; TLS and the password are the client's (`rediss://` needs a TLS feature of your own dependency on `redis`).
+/// It must not evict keys (`maxmemory-policy noeviction`). Not done: sentinels and clusters are not asked who the primary is.
 ///
 /// # What a node does
 ///
 /// At first use it loads all that the engine holds; until then it lets nobody in (503). From then on it follows a stream.
 /// After a lost connection it goes on from where it was, so nothing is missed. If the engine came back empty, is older than
 /// what the node knows, or no longer has the news in between, the node loads everything anew and puts back what it holds.
-/// While it cannot hear it does what [`deaf_for`](RedisRevocationsBuilder::deaf_for) says; what it knows to be revoked stays refused.
+/// While it cannot hear it does what [`deaf_for`](RedisRevocationsBuilder::deaf_for) says; what it knows to be revoked stays
+/// refused.
 ///
 /// # What can still be lost
 ///
@@ -46,9 +46,11 @@ use crate::revocation::{CredentialFacts, Index, Revocation, Revocations, Standin
 /// replica takes over that did not have it) *and* every node that knew it ends before it could put it back: with one node, if
 /// both die within the same moment. [`replicas`](RedisRevocationsBuilder::replicas) narrows that, and so does
 /// `appendfsync always`. From the engine's loss until a node that knows has returned to it, a node that starts anew does not
-/// know, and lets through what was revoked. Nobody notices when single entries are deleted from the engine by hand.
+/// know, and lets through what was revoked. A primary that was replaced and neither knows that nor closes its connections goes on
+/// telling its listeners that there is nothing new. Nobody notices when single entries are deleted from the engine by hand.
 ///
-/// An entry leaves the engine ten minutes after its time, by the engine's clock, when something else is revoked.
+/// An entry leaves the engine ten minutes after its time, by the engine's clock, when something else is revoked. A runtime that
+/// is kept and never polled again keeps the task that listens: the node is deaf until that runtime is dropped.
 #[derive(Debug, Clone)]
 pub struct RedisRevocations {
     node: Arc<Node>,
@@ -69,7 +71,7 @@ impl RedisRevocations {
         Self { node: Arc::new(node) }
     }
 
-    /// Connects, and waits until all that the engine holds is loaded. An error is that of the first attempt which fails;
+    /// Connects, and waits until all that the engine holds was loaded once. An error is that of the first attempt which fails;
     /// further ones are made all the same, 0.1 to 2 seconds apart.
     pub async fn warm_up(&self) -> Result<(), RedisRevocationsError> {
         let mut progress = self.node.progress();
@@ -95,14 +97,17 @@ impl RedisRevocations {
     ///
     /// After an error the caller does not know whether it stands, and should ask again, which is safe: an order that is
     /// given twice counts once. Only [`TooFewReplicas`](RedisRevocationsError::TooFewReplicas) says that it does stand. An
-    /// engine that does not answer is given up after 2 seconds to connect and 3 to answer.
+    /// engine that does not answer is given up after 4 seconds, replicas after 3 more.
     pub async fn revoke(&self, revocation: &Revocation) -> Result<(), RedisRevocationsError> {
         self.node.follow();
         let order = Written::of(revocation);
+        self.node.engine.revoke(&order).await?;
+        self.node.revoked(revocation);
         let wanted = self.node.replicas;
-        let (newest, had) = self.node.engine.revoke(&order, wanted).await?;
-        self.node.index.apply(revocation);
-        self.node.was_told(newest);
+        if wanted == 0 {
+            return Ok(());
+        }
+        let had = self.node.engine.replicated(&order, wanted).await;
         if had < wanted {
             return Err(RedisRevocationsError::TooFewReplicas { wanted, had });
         }
@@ -118,7 +123,19 @@ impl RedisRevocations {
     fn known(&self, credential: &CredentialFacts<'_>) -> Standing {
         self.node.index.standing(credential, self.node.relaxed)
     }
+
+    /// A token without a name must be refused if anybody of that kind is withdrawn, and for that there is no name to ask for.
+    fn may_be_anybodys(&self, credential: &CredentialFacts<'_>) -> bool {
+        let relaxed = self.node.relaxed;
+        credential.method == Method::Jwt
+            && (credential.subject.is_none() && !relaxed.without_subject
+                || credential.client.is_none() && !relaxed.without_client)
+    }
 }
+
+const UNHEARD: Standing = Standing::Unheard {
+    retry_after: LONGEST_PAUSE,
+};
 
 impl Revocations for RedisRevocations {
     type Error = RedisRevocationsError;
@@ -127,20 +144,25 @@ impl Revocations for RedisRevocations {
     fn standing(&self, credential: &CredentialFacts<'_>) -> Standing {
         self.node.follow();
         match self.known(credential) {
-            Standing::Good if self.node.is_too_deaf() => Standing::Unheard {
-                retry_after: LONGEST_PAUSE,
-            },
+            Standing::Good if self.node.is_too_deaf() => UNHEARD,
             known => known,
         }
     }
 
     /// The engine is asked for what it holds about this credential, which is judged as on any other route; what this node
-    /// knows to be revoked is refused without asking. The engine has 2 seconds to be connected to and 2 to answer.
+    /// knows to be revoked is refused without asking. Whether tokens without a subject or client must be refused, no name can
+    /// be asked for: that goes by what this node hears, and it must hear now. The engine has 4 seconds. It must be a primary,
+    /// and complete: a new one, or one that came back empty, is believed 3 seconds after the first node has come to it, or later,
+    /// when nobody has put anything back for 5 seconds.
     async fn confirm(&self, credential: &CredentialFacts<'_>) -> Result<Standing, RedisRevocationsError> {
+        self.node.follow();
         let known = self.known(credential);
         let names = names(credential);
         if known != Standing::Good || names.is_empty() {
             return Ok(known);
+        }
+        if self.may_be_anybodys(credential) && !self.node.hears_now() {
+            return Ok(UNHEARD);
         }
         let entries = self.node.engine.entries(&names).await?;
         let found = Index::new(Arc::clone(&self.node.clock));

@@ -19,15 +19,15 @@ async fn warm_through(gate: &Gate) -> RedisRevocations {
     node
 }
 
-fn client(gate: &Gate) -> redis::Client {
+pub(super) fn client(gate: &Gate) -> redis::Client {
     redis::Client::open(format!("redis://{}/", gate.address())).unwrap()
 }
 
-async fn until_it_hears(node: &RedisRevocations) {
+pub(super) async fn until_it_hears(node: &RedisRevocations) {
     until("the node hears", async || node.status().hearing == Hearing::Now).await;
 }
 
-async fn until_it_is_deaf(node: &RedisRevocations) {
+pub(super) async fn until_it_is_deaf(node: &RedisRevocations) {
     until("the node is deaf", async || {
         matches!(node.status().hearing, Hearing::NotSince(_))
     })
@@ -162,7 +162,7 @@ async fn a_node_that_was_cut_off_catches_up_with_all_that_it_missed() {
 }
 
 /// A replica that has what this one has by now, and hears no more of it.
-async fn copy_of(primary: &RedisServer) -> RedisServer {
+pub(super) async fn copy_of(primary: &RedisServer) -> RedisServer {
     let replica = primary.another();
     let port = primary.port().to_string();
     let held = primary.ask::<i64>(&["XLEN", "{trs}:news"]).await;
