@@ -19,7 +19,7 @@ pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(3);
 /// Seconds for which the engine remembers that somebody is putting back.
 const RETURNING: u32 = 5;
 const ENTRIES: u32 = 1_000;
-const NEWS: usize = 5_000;
+const NEWS: usize = 2_000;
 
 pub(super) struct Ear<'e> {
     engine: &'e Engine,

@@ -91,7 +91,8 @@ async fn hear(node: &Weak<Node>, ear: &mut Ear<'_>, mut place: Place, heard: &mu
     let mut waits = false;
     let mut grace = pin!(tokio::time::sleep(GRACE));
     loop {
-        let (asked_at, owed) = wanted(node)?.before_a_turn(BATCH);
+        // What is owed may stand in the news that are left to read.
+        let (asked_at, owed) = wanted(node)?.before_a_turn(if waits { BATCH } else { 0 });
         let written: Vec<_> = owed.iter().map(Written::of).collect();
         let turn = ear.turn(&place, waits && owed.is_empty(), &written).await?;
         let here = wanted(node)?;
@@ -101,10 +102,10 @@ async fn hear(node: &Weak<Node>, ear: &mut Ear<'_>, mut place: Place, heard: &mu
         if !turn.is_intact {
             return Ok(());
         }
-        let is_complete = owed.is_empty() && turn.is_all;
         if let Some(newest) = turn.sent {
             here.were_sent(owed, newest);
         }
+        let is_complete = turn.is_all && here.has_sent_all();
         if let Some((last, _)) = turn.news.into_iter().next_back() {
             place.last = last;
         }
@@ -130,7 +131,7 @@ async fn has_passed(mut time: Pin<&mut Sleep>) -> bool {
 
 /// Everything that the engine holds. What this node knows beside is owed from now on.
 async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<Place, End> {
-    wanted(node)?.leaves();
+    wanted(node)?.leaves().await?;
     let generation = ear.generation().await?;
     // Before the entries: what is written meanwhile is heard afterwards.
     let last = ear.newest().await?;

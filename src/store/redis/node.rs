@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
 use super::ear::LONGEST_SILENCE;
 use super::engine::Engine;
@@ -190,14 +191,16 @@ impl Node {
         self.state().place.clone()
     }
 
-    /// Everything is loaded anew, and the engine may have lost anything.
-    pub(super) fn leaves(&self) {
+    /// Everything is loaded anew, and the engine may have lost anything that is known.
+    pub(super) async fn leaves(self: Arc<Self>) -> Result<(), RedisRevocationsError> {
         self.state().place = None;
-        let mut owed = self.owed();
-        owed.unsend();
-        for order in self.index.orders() {
-            owed.add(order);
-        }
+        self.owed().unsend();
+        let this = Arc::clone(&self);
+        // A million take longer than a request should wait for its turn on this thread.
+        let known = spawn_blocking(move || this.index.orders().into_iter().collect());
+        let known = known.await.map_err(|_| RedisRevocationsError::NoRuntime)?;
+        self.owed().add_all(known);
+        Ok(())
     }
 
     /// The time, and some of what the engine is to be told.
@@ -207,6 +210,10 @@ impl Node {
 
     pub(super) fn were_sent(&self, orders: Vec<Revocation>, newest: NewsId) {
         self.owed().were_sent(orders, newest);
+    }
+
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.owed().some(1).is_empty()
     }
 
     /// The news were read up to here.

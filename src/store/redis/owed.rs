@@ -22,10 +22,21 @@ impl Owed {
         }
     }
 
+    /// As many as a node may know, which it takes some time to put together.
+    pub(super) fn add_all(&mut self, mut orders: HashSet<Revocation>) {
+        if orders.len() > self.unsent.len() {
+            std::mem::swap(&mut orders, &mut self.unsent);
+        }
+        self.unsent.extend(orders);
+    }
+
     /// It was read.
     pub(super) fn settle(&mut self, order: &Revocation) {
         if !self.unsent.remove(order) {
             self.sent.remove(order);
+        } else if self.unsent.is_empty() {
+            // It may have room for a million.
+            self.unsent = HashSet::new();
         }
     }
 
