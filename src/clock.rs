@@ -9,7 +9,6 @@ use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How far two clocks may be taken to differ at most, which is what an issuer's leeway is for.
-#[cfg(any(feature = "api-key", feature = "jwt"))]
 pub(crate) const MOST_LEEWAY: Duration = Duration::from_secs(300);
 
 /// Tells the time: the date, to judge a token's `exp`, and a steady count, to judge how old a cached key set is.

@@ -33,6 +33,8 @@ pub(super) struct Node {
     patience: Duration,
     /// Whether there is a task that hears.
     follows: AtomicBool,
+    /// Whether everything was known once.
+    loaded: AtomicBool,
     hears: AtomicBool,
     /// When the question was asked whose answer was that there is nothing new, in milliseconds of the steady clock.
     heard_at: AtomicU64,
@@ -74,6 +76,7 @@ impl Node {
             replicas,
             patience,
             follows: AtomicBool::new(false),
+            loaded: AtomicBool::new(false),
             hears: AtomicBool::new(false),
             heard_at: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
@@ -105,10 +108,10 @@ impl Node {
 
     /// Whether it has been deaf for longer than it may, or knows nothing yet.
     pub(super) fn is_too_deaf(&self) -> bool {
-        if !self.progress.borrow().loaded {
-            return true;
+        if self.hears_now() {
+            return false;
         }
-        !self.hears_now() && self.silence() >= self.patience
+        !self.loaded.load(Ordering::Acquire) || self.silence() >= self.patience
     }
 
     pub(super) fn hears_now(&self) -> bool {
@@ -135,7 +138,7 @@ impl Node {
         }
         self.heard_at.store(asked_at, Ordering::Release);
         let heard_before = self.hears.swap(true, Ordering::AcqRel);
-        if !self.progress.borrow().loaded {
+        if !self.loaded.swap(true, Ordering::AcqRel) {
             self.progress.send_modify(|progress| progress.loaded = true);
         }
         if !heard_before {
