@@ -91,12 +91,14 @@ const fn is_quotable(mut bytes: &[u8]) -> bool {
     true
 }
 
-/// The `error` codes of RFC 6750 section 3.1.
+/// The `error` codes of RFC 6750 section 3.1, and of what extends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorCode {
     InvalidRequest,
     InvalidToken,
     InsufficientScope,
+    /// RFC 9470 section 3.
+    InsufficientUserAuthentication,
 }
 
 impl ErrorCode {
@@ -105,6 +107,7 @@ impl ErrorCode {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
         }
     }
 }
@@ -148,6 +151,17 @@ impl Challenge {
             self.text.push_str(scope.as_str());
         }
         self.text.push('"');
+        self
+    }
+
+    /// Adds what a user's authentication must be: `acr_values` in order of preference, and `max_age` in seconds (RFC 9470 section 3).
+    pub(crate) fn authentication(mut self, acr_values: &[&str], max_age: Option<u64>) -> Self {
+        if !acr_values.is_empty() {
+            let _ = write!(self.text, ", acr_values=\"{}\"", acr_values.join(" "));
+        }
+        if let Some(age) = max_age {
+            let _ = write!(self.text, ", max_age=\"{age}\"");
+        }
         self
     }
 

@@ -40,6 +40,7 @@
 //! | JWTs of tenants that are found at run time | [`IssuerResolver`], [`ResolvedIssuers`] |
 //! | either of the two | [`JwtLayer::or`], [`ApiKeyLayer::or`] |
 //! | a scope for each route | [`ScopeLayer`], [`Requirement`] |
+//! | more for routes with consequences | [`TokenAgeLayer`], [`StepUpLayer`], [`CallerLayer`], [`RevocationCheckLayer`] |
 //! | anonymous callers too | [`JwtLayer::optional`], and `Option<Principal>` in the handler |
 //! | claims of your own, as a type | [`IssuerBuilder::claims`], and [`Claims`] in the handler |
 //! | the same in tonic | the same layers; [`Principal`] from `request.extensions()` |
@@ -52,16 +53,17 @@
 //!
 //! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
 //! [API keys](guide::api_keys), [issuers](guide::issuers) with a recipe for each,
-//! [their keys](guide::keys) in rotations and outages, [revocation](guide::revocation), [what is checked](guide::checks),
+//! [their keys](guide::keys) in rotations and outages, [what routes ask](guide::demands), [revocation](guide::revocation), [what is checked](guide::checks),
 //! [logs and metrics](guide::telemetry), and [testing](guide::testing).
 //!
 //! # What is where
 //!
 //! - Layers: [`ApiKeyLayer`], [`JwtLayer`], [`AnyOfLayer`], [`OptionalLayer`], [`ScopeLayer`], [`TokenAgeLayer`],
-//!   [`RevocationCheckLayer`]. Their services and what those return: [`Authenticate`], [`Authorize`], [`RevocationCheck`], [`ResponseFuture`], [`ResponseBody`].
+//!   [`StepUpLayer`], [`CallerLayer`], [`RevocationCheckLayer`]. Their services and what those return: [`Authenticate`], [`Authorize`], [`RevocationCheck`], [`ResponseFuture`], [`ResponseBody`].
 //! - The caller: [`Principal`], [`Identity`], [`Method`], [`Actor`], [`Authentication`], [`AuthorizationDetail`],
 //!   [`InvalidDetail`], [`Claims`].
-//! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`].
+//! - Scopes: [`Scope`], [`ScopeSet`], [`Requirement`], [`InvalidScope`]; by request: [`RequestTarget`], [`RouteRequirement`].
+//! - What else a route asks ([`Demand`]): [`TokenAge`], [`StepUp`], [`Acr`], [`InvalidAcr`], [`CallerKind`].
 //! - API keys: [`ApiKeyFormat`], [`MintedKey`], [`MintError`], [`KeyDigest`], [`ApiKeyRecord`], [`ApiKeyRecordBuilder`];
 //!   who knows them: [`KeyStore`], [`MemoryKeyStore`], and in a database [`SqlKeyStore`], [`SqlKeyStoreError`]. To administer
 //!   them: [`KeyRegistry`], [`NewKey`], [`IssuedKey`], [`KeyQuery`], [`KeyReport`], [`ReportLimits`], [`RegistryError`]; for
@@ -194,7 +196,10 @@ pub use layer::ApiKeyLayer;
 pub use layer::JwtLayer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use layer::{Authenticate, OptionalLayer, RevocationCheck, RevocationCheckLayer};
-pub use layer::{Authorize, ResponseBody, ResponseFuture, ScopeLayer, TokenAgeLayer};
+pub use layer::{
+    Authorize, CallerLayer, ResponseBody, ResponseFuture, ScopeLayer, StepUpLayer, TokenAgeLayer,
+};
+pub use policy::{Acr, CallerKind, Demand, InvalidAcr, RequestTarget, RouteRequirement, StepUp, TokenAge};
 pub use principal::{
     Actor, Authentication, AuthorizationDetail, Claims, Identity, InvalidDetail, Method, Principal,
 };

@@ -294,6 +294,10 @@ impl Requirement {
             .collect()
     }
 
+    pub(crate) fn alternatives(&self) -> &[Vec<Scope>] {
+        &self.alternatives
+    }
+
     /// The first alternative: the one that challenges name.
     pub(crate) fn first(&self) -> &[Scope] {
         self.alternatives.first().map_or(&[], Vec::as_slice)

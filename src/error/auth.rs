@@ -147,6 +147,27 @@ pub enum AuthError {
     /// A scope that the route asks for is not held.
     #[error("the caller lacks the scopes {0:?}")]
     ScopeMissing(ScopeSet),
+    /// The user was not authenticated in one of the ways that the route asks for (`acr`), or the token does not say how.
+    #[error("the user's authentication is not strong enough for this route")]
+    AuthenticationTooWeak,
+    /// The user authenticated longer ago than the route allows (`auth_time`), or the token does not say when.
+    #[error("the user's authentication is too long ago for this route")]
+    AuthenticationTooOld,
+    /// The route asks for an API key and not a token, or the other way round.
+    #[error("the route accepts another kind of credential only")]
+    MethodNotAccepted,
+    /// The route asks for a user, and no client that acts for itself.
+    #[error("the caller is not a user")]
+    NotAUser,
+    /// The route asks for other clients.
+    #[error("the caller's client is not one that the route accepts")]
+    ClientNotAccepted,
+    /// The route asks that nobody acts for the subject, or somebody else.
+    #[error("who acts for the subject is not whom the route accepts")]
+    ActorNotAccepted,
+    /// The function that says what requests need has this one closed.
+    #[error("the route is closed for everybody")]
+    RouteClosed,
     /// The handler asks for claims of a type that this caller does not have.
     #[error("the caller has no claims of the type that the handler asks for")]
     ClaimsAbsent,
@@ -222,6 +243,13 @@ impl AuthError {
             Self::ApiKeyExpired { .. } => "api_key_expired",
             Self::ApiKeyNotYetValid { .. } => "api_key_not_yet_valid",
             Self::ScopeMissing(_) => "scope_missing",
+            Self::AuthenticationTooWeak => "authentication_too_weak",
+            Self::AuthenticationTooOld => "authentication_too_old",
+            Self::MethodNotAccepted => "method_not_accepted",
+            Self::NotAUser => "not_a_user",
+            Self::ClientNotAccepted => "client_not_accepted",
+            Self::ActorNotAccepted => "actor_not_accepted",
+            Self::RouteClosed => "route_closed",
             Self::ClaimsAbsent => "claims_absent",
             Self::KeysUnavailable { .. } => "keys_unavailable",
             Self::ResolverUnavailable(_) => "resolver_unavailable",
@@ -240,7 +268,15 @@ impl AuthError {
                 RejectionKind::InvalidRequest
             }
             Self::ScopeMissing(_) => RejectionKind::InsufficientScope,
-            Self::ClaimsAbsent => RejectionKind::Forbidden,
+            Self::AuthenticationTooWeak | Self::AuthenticationTooOld => {
+                RejectionKind::InsufficientUserAuthentication
+            }
+            Self::ClaimsAbsent
+            | Self::MethodNotAccepted
+            | Self::NotAUser
+            | Self::ClientNotAccepted
+            | Self::ActorNotAccepted
+            | Self::RouteClosed => RejectionKind::Forbidden,
             Self::KeysUnavailable { .. }
             | Self::ResolverUnavailable(_)
             | Self::StoreUnavailable(_)
@@ -264,7 +300,14 @@ impl AuthError {
             Self::TokenExpired => "the token has expired",
             Self::TokenTooOld => "the token is too old for this resource",
             Self::ScopeMissing(_) => "the credential does not cover this request",
-            Self::ClaimsAbsent => "this resource is not for this kind of caller",
+            Self::AuthenticationTooWeak => "this resource asks for a stronger authentication of the user",
+            Self::AuthenticationTooOld => "this resource asks for a more recent authentication of the user",
+            Self::ClaimsAbsent
+            | Self::MethodNotAccepted
+            | Self::NotAUser
+            | Self::ClientNotAccepted
+            | Self::ActorNotAccepted => "this resource is not for this kind of caller",
+            Self::RouteClosed => "this resource is for nobody",
             Self::KeysUnavailable { .. }
             | Self::ResolverUnavailable(_)
             | Self::StoreUnavailable(_)

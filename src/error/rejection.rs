@@ -19,6 +19,8 @@ pub enum RejectionKind {
     InvalidRequest,
     /// 401 `invalid_token`: a readable value that is no valid credential here.
     InvalidCredential,
+    /// 401 `insufficient_user_authentication` (RFC 9470): the user must authenticate again, or in a stronger way.
+    InsufficientUserAuthentication,
     /// 403 `insufficient_scope`.
     InsufficientScope,
     /// 403: valid, but not for this kind of caller.
@@ -33,7 +35,9 @@ impl RejectionKind {
     /// The HTTP status that goes with it.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::CredentialMissing | Self::InvalidCredential => StatusCode::UNAUTHORIZED,
+            Self::CredentialMissing | Self::InvalidCredential | Self::InsufficientUserAuthentication => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::InsufficientScope | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -44,7 +48,7 @@ impl RejectionKind {
     /// The gRPC status code that goes with it.
     pub fn grpc_code(self) -> i32 {
         match self {
-            Self::CredentialMissing | Self::InvalidCredential => 16,
+            Self::CredentialMissing | Self::InvalidCredential | Self::InsufficientUserAuthentication => 16,
             Self::InvalidRequest => 3,
             Self::InsufficientScope | Self::Forbidden => 7,
             Self::Unavailable => 14,
@@ -52,7 +56,7 @@ impl RejectionKind {
         }
     }
 
-    /// The `error` code of RFC 6750 section 3.1, where there is one.
+    /// The `error` code of RFC 6750 section 3.1 or RFC 9470 section 3, where there is one.
     pub fn error_code(self) -> Option<&'static str> {
         self.code().map(ErrorCode::as_str)
     }
@@ -61,6 +65,7 @@ impl RejectionKind {
         match self {
             Self::InvalidRequest => Some(ErrorCode::InvalidRequest),
             Self::InvalidCredential => Some(ErrorCode::InvalidToken),
+            Self::InsufficientUserAuthentication => Some(ErrorCode::InsufficientUserAuthentication),
             Self::InsufficientScope => Some(ErrorCode::InsufficientScope),
             Self::CredentialMissing | Self::Forbidden | Self::Unavailable | Self::Misconfigured => None,
         }
@@ -125,6 +130,12 @@ impl Refusal {
             error,
         }
     }
+
+    /// Who keeps a record of it may want to know what was asked.
+    pub(crate) fn of(mut self, demand: &dyn fmt::Display) -> Self {
+        self.rejection = self.rejection.of(demand);
+        self
+    }
 }
 
 struct Inner {
@@ -134,6 +145,7 @@ struct Inner {
     challenges: Vec<HeaderValue>,
     retry_after: Option<Duration>,
     missing: ScopeSet,
+    requirement: Option<Box<str>>,
 }
 
 impl Rejection {
@@ -182,6 +194,12 @@ impl Rejection {
         &self.0.missing
     }
 
+    /// What the route asked for that the caller did not meet, for logs and audits: `scope="orders:write"`,
+    /// `acr_values="gold" max_age=300`. `None` where no layer or `require` asked.
+    pub fn requirement(&self) -> Option<&str> {
+        self.0.requirement.as_deref()
+    }
+
     /// The answer to a caller whose scopes do not suffice.
     pub(crate) fn insufficient_scope(
         error: &AuthError,
@@ -196,8 +214,33 @@ impl Rejection {
         Self::build(error, challenges)
     }
 
+    /// The answer to a caller whose user must authenticate again: only a token can tell of a user, so that is the scheme that
+    /// says what is wanted, whatever was presented.
+    pub(crate) fn step_up(
+        error: &AuthError,
+        caller: &Principal,
+        acr_values: &[&str],
+        max_age: Option<u64>,
+    ) -> Self {
+        let challenges = caller.door.challenges.with(Scheme::Bearer, |challenge| {
+            challenge
+                .error(ErrorCode::InsufficientUserAuthentication, error.detail())
+                .authentication(acr_values, max_age)
+        });
+        Self::build(error, challenges)
+    }
+
+    fn of(self, demand: &dyn fmt::Display) -> Self {
+        let requirement = Some(demand.to_string().into());
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { requirement, ..inner })),
+            Err(shared) => Self(shared),
+        }
+    }
+
     fn build(error: &AuthError, challenges: Vec<HeaderValue>) -> Self {
         Self(Arc::new(Inner {
+            requirement: None,
             kind: error.kind(),
             reason: error.reason(),
             detail: error.detail(),

@@ -18,6 +18,9 @@ pub mod issuers {}
 #[doc = include_str!("keys.md")]
 pub mod keys {}
 
+#[doc = include_str!("demands.md")]
+pub mod demands {}
+
 #[doc = include_str!("revocation.md")]
 pub mod revocation {}
 

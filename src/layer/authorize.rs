@@ -8,7 +8,7 @@ use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use super::refusal::Language;
 use crate::error::{AuthError, Refusal, Rejection};
-use crate::policy::Demand;
+use crate::policy::{self, Demand, PerRequest, RequestTarget, RouteRequirement};
 use crate::principal::{Caller, Method, Principal};
 use crate::telemetry;
 
@@ -17,18 +17,47 @@ use crate::telemetry;
 #[derive(Debug, Clone)]
 pub struct Authorize<S> {
     inner: S,
-    demand: Arc<dyn Demand>,
+    asks: Asks,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub(super) enum Asks {
+    /// Of every request the same.
+    Always(Arc<dyn Demand>),
+    PerRequest(PerRequest),
+}
+
+impl Asks {
+    fn check(&self, caller: &Principal, target: RequestTarget<'_>) -> Result<(), Refusal> {
+        match self {
+            Self::Always(demand) => policy::ask(&**demand, caller),
+            Self::PerRequest(needs) => match needs.of(target) {
+                RouteRequirement::Scopes(requirement) => policy::ask(&*requirement, caller),
+                RouteRequirement::AnyCaller => Ok(()),
+                RouteRequirement::Nobody => Err(Refusal::of_caller(AuthError::RouteClosed, caller)),
+            },
+        }
+    }
 }
 
 impl<S> Authorize<S> {
     pub(super) fn new(inner: S, demand: Arc<dyn Demand>) -> Self {
-        Self { inner, demand }
+        Self::asking(inner, Asks::Always(demand))
     }
 
-    fn check(&self, extensions: &Extensions) -> Result<(), Rejection> {
-        let caller = known_caller(extensions)?;
-        self.demand
-            .check(caller)
+    pub(super) fn asking(inner: S, asks: Asks) -> Self {
+        Self { inner, asks }
+    }
+
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+        let caller = known_caller(request.extensions())?;
+        let target = RequestTarget {
+            method: request.method(),
+            uri: request.uri(),
+        };
+        self.asks
+            .check(caller, target)
             .map_err(|refusal| told(refusal, Some(caller.method())))
     }
 }
@@ -63,7 +92,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let language = Language::of(&request);
-        match self.check(request.extensions()) {
+        match self.check(&request) {
             Ok(()) => ResponseFuture::calling(self.inner.call(request), language, false),
             Err(rejection) => {
                 // The ready service will not be called: what it holds for the call goes with it.

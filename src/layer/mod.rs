@@ -9,6 +9,7 @@ mod api_key;
 mod authenticate;
 mod authorize;
 mod body;
+mod caller;
 mod future;
 #[cfg(feature = "jwt")]
 mod jwt;
@@ -18,6 +19,7 @@ mod refusal;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 mod revocation_check;
 mod scope;
+mod step_up;
 mod token_age;
 
 #[cfg(all(feature = "api-key", feature = "jwt"))]
@@ -28,6 +30,7 @@ pub use api_key::ApiKeyLayer;
 pub use authenticate::Authenticate;
 pub use authorize::Authorize;
 pub use body::ResponseBody;
+pub use caller::CallerLayer;
 pub use future::ResponseFuture;
 #[cfg(feature = "jwt")]
 pub use jwt::JwtLayer;
@@ -36,4 +39,5 @@ pub use optional::OptionalLayer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use revocation_check::{RevocationCheck, RevocationCheckLayer};
 pub use scope::ScopeLayer;
+pub use step_up::StepUpLayer;
 pub use token_age::TokenAgeLayer;

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::authorize::Authorize;
-use crate::policy::Demand;
+use super::authorize::{Asks, Authorize};
+use crate::policy::{PerRequest, RequestTarget, RouteRequirement};
 use crate::scope::{Requirement, Scope};
 
 /// Asks that the caller holds certain scopes. It stands behind an authentication layer; how the caller was authenticated
@@ -29,7 +29,7 @@ use crate::scope::{Requirement, Scope};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ScopeLayer {
-    requirement: Arc<Requirement>,
+    asks: Asks,
 }
 
 impl ScopeLayer {
@@ -49,7 +49,33 @@ impl ScopeLayer {
     #[must_use]
     pub fn new(requirement: Requirement) -> Self {
         Self {
-            requirement: Arc::new(requirement),
+            asks: Asks::Always(Arc::new(requirement)),
+        }
+    }
+
+    /// Asks for what this function says that a request needs: for one layer around many routes, or around a gRPC server. Default
+    /// for what it does not know should be [`RouteRequirement::Nobody`]: a path that nobody thought of stays closed.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tower_resource_server::{Requirement, RouteRequirement, Scope, ScopeLayer};
+    ///
+    /// // Made once: the function is called for every request.
+    /// let read = Arc::new(Requirement::all([Scope::from_static("orders:read")]));
+    /// let write = Arc::new(Requirement::all([Scope::from_static("orders:write")]));
+    /// let layer = ScopeLayer::per_request(move |target| match target.grpc_method() {
+    ///     Some(("grpc.health.v1.Health", _)) => RouteRequirement::AnyCaller,
+    ///     Some(("shop.Orders", "List" | "Get")) => (&read).into(),
+    ///     Some(("shop.Orders", _)) => (&write).into(),
+    ///     _ => RouteRequirement::Nobody,
+    /// });
+    /// ```
+    #[must_use]
+    pub fn per_request(
+        needs: impl Fn(RequestTarget<'_>) -> RouteRequirement + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            asks: Asks::PerRequest(PerRequest::new(needs)),
         }
     }
 }
@@ -58,6 +84,6 @@ impl<S> Layer<S> for ScopeLayer {
     type Service = Authorize<S>;
 
     fn layer(&self, inner: S) -> Authorize<S> {
-        Authorize::new(inner, Arc::clone(&self.requirement) as Arc<dyn Demand>)
+        Authorize::asking(inner, self.asks.clone())
     }
 }

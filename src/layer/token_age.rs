@@ -4,7 +4,7 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use super::authorize::Authorize;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::policy::TokenAge;
 
 /// Asks that the token was issued a short time ago: for routes on which a stolen token must not be useful for long.
@@ -27,16 +27,15 @@ impl TokenAgeLayer {
     /// Accepts tokens that were issued at most this long ago (`iat`), by this server's clock and without leeway.
     #[must_use]
     pub fn within(age: Duration) -> Self {
-        let clock = Arc::new(SystemClock::new());
         Self {
-            demand: TokenAge { most: age, clock },
+            demand: TokenAge::within(age),
         }
     }
 
     /// Who tells the time. Default: `SystemClock`, because tests are the exception.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.demand.clock = Arc::new(clock);
+        self.demand = self.demand.clock(clock);
         self
     }
 }

@@ -1,10 +1,13 @@
-use super::Demand;
+use std::fmt;
+
+use super::{Asked, Demand};
 use crate::error::{AuthError, Refusal, Rejection};
 use crate::principal::Principal;
 use crate::scope::Requirement;
-use crate::telemetry;
 
-impl Demand for Requirement {
+impl Demand for Requirement {}
+
+impl Asked for Requirement {
     fn check(&self, caller: &Principal) -> Result<(), Refusal> {
         if self.is_met_by(caller.scopes()) {
             return Ok(());
@@ -15,22 +18,16 @@ impl Demand for Requirement {
     }
 }
 
-impl Principal {
-    /// A check inside a handler, with the same answer as `ScopeLayer`'s: 403 that names what is asked for.
-    ///
-    /// ```
-    /// # use tower_resource_server::{Principal, Rejection, Requirement, Scope};
-    /// fn delete(caller: &Principal, owner: &str) -> Result<(), Rejection> {
-    ///     if caller.subject() != Some(owner) {
-    ///         caller.require(&Requirement::all([Scope::from_static("orders:admin")]))?;
-    ///     }
-    ///     Ok(())
-    /// }
-    /// ```
-    pub fn require(&self, requirement: &Requirement) -> Result<(), Rejection> {
-        requirement.check(self).map_err(|refusal| {
-            telemetry::refused(&refusal, Some(self.method()));
-            refusal.rejection
-        })
+/// `scope="a b" or scope="c"`.
+impl fmt::Display for Requirement {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, set) in self.alternatives().iter().enumerate() {
+            out.write_str(if index > 0 { " or scope=\"" } else { "scope=\"" })?;
+            for (index, scope) in set.iter().enumerate() {
+                write!(out, "{}{}", if index > 0 { " " } else { "" }, scope.as_str())?;
+            }
+            out.write_str("\"")?;
+        }
+        Ok(())
     }
 }

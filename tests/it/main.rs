@@ -24,6 +24,7 @@ mod callers;
 mod claims;
 mod combining;
 mod conformance;
+mod demands;
 mod differential;
 mod drills;
 mod edges;

@@ -9,6 +9,7 @@ mod keys;
 mod metadata;
 mod practice;
 mod presenting;
+mod step_up;
 mod strict;
 pub(crate) mod tls;
 
@@ -26,10 +27,11 @@ const TESTS: &[&str] = &[
     include_str!("rfc/current.rs"),
     include_str!("rfc/metadata.rs"),
     include_str!("rfc/api_keys.rs"),
+    include_str!("rfc/step_up.rs"),
 ];
 
 /// The sections of the checklist and how many rows each has.
-const SECTIONS: [(char, usize); 10] = [
+const SECTIONS: [(char, usize); 11] = [
     ('A', 12),
     ('B', 22),
     ('C', 21),
@@ -38,6 +40,7 @@ const SECTIONS: [(char, usize); 10] = [
     ('F', 16),
     ('G', 14),
     ('I', 5),
+    ('L', 5),
     ('N', 10),
     ('O', 15),
 ];

@@ -589,6 +589,13 @@ fn all_errors() -> Vec<AuthError> {
         },
         AuthError::ScopeMissing(ScopeSet::empty()),
         AuthError::ClaimsAbsent,
+        AuthError::AuthenticationTooWeak,
+        AuthError::AuthenticationTooOld,
+        AuthError::MethodNotAccepted,
+        AuthError::NotAUser,
+        AuthError::ClientNotAccepted,
+        AuthError::ActorNotAccepted,
+        AuthError::RouteClosed,
         AuthError::KeysUnavailable {
             retry_after: Duration::ZERO,
             source: cause(),
