@@ -145,6 +145,10 @@ impl Index {
         self.keys.entries.len() + issuers.values().map(|of| of.len()).sum::<usize>()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Adds to what is withdrawn. Nothing that was withdrawn before becomes good by it, in whatever order orders come.
     pub(crate) fn apply(&self, order: &Revocation) {
         let now = self.clock.now();

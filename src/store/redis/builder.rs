@@ -50,7 +50,7 @@ impl RedisRevocationsBuilder {
     /// For how long a node that cannot hear goes on with what it knows; then credentials that it takes to be good get 503. It
     /// is counted, by the steady clock, from the last time that it asked whether there is anything new and was told that there
     /// is not, which it asks twice a second. Default: 30 seconds, because an engine that is restarted, or replaced by its replica,
-    /// takes about as long.
+    /// takes about as long. That an engine is silent is noticed after 3 seconds, and no sooner for a shorter time.
     pub fn deaf_for(mut self, time: Duration) -> Self {
         self.deaf_for = time;
         self

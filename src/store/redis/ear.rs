@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
-use redis::{Pipeline, Value};
+use redis::{Pipeline, RedisResult, Value};
 
-use super::engine::{Engine, must_be_primary};
+use super::engine::Engine;
 use super::error::RedisRevocationsError;
-use super::line::{ANSWER, connect};
+use super::line::{ANSWER, connect, must_be_primary, read};
 use super::news::{NewsId, Place, Spot, Turn};
 use super::wire::Written;
 
@@ -17,7 +17,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// From the last question that was answered until a node that hears must have noticed that it does not.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(3);
 /// Seconds for which the engine remembers that somebody is putting back.
-const RETURNING: u32 = 5;
+const RETURNING: u32 = 10;
 const ENTRIES: u32 = 1_000;
 const NEWS: usize = 2_000;
 
@@ -90,8 +90,20 @@ impl<'e> Ear<'e> {
         Ok(question.query_async(&mut self.connection).await?)
     }
 
-    /// Reads what came after this place, tells the engine what it may lack, and sees whether it is the engine of this place: in
-    /// this order, so that nothing was cut off between the place and the news. `waits`: for news, if there are none.
+    /// That what the engine has lost is being put back: nobody should believe it yet. An engine that takes no orders takes this
+    /// neither.
+    pub(super) async fn announce(&mut self) {
+        let mut question = redis::cmd("SET");
+        question
+            .arg(&self.engine.returning)
+            .arg("")
+            .arg("EX")
+            .arg(RETURNING);
+        let _: Result<Value, _> = question.query_async(&mut self.connection).await;
+    }
+
+    /// Reads what came after this place, sees whether it is the engine of this place, and then tells the engine what it may lack:
+    /// in this order, so that nothing was cut off between the place and the news. `waits`: for news, if there are none.
     pub(super) async fn turn(
         &mut self,
         place: &Place,
@@ -101,31 +113,28 @@ impl<'e> Ear<'e> {
         let engine = self.engine;
         let last = place.last.id.to_string();
         let mut question = Pipeline::new();
-        question.cmd("XREAD").arg("COUNT").arg(NEWS);
+        // Whoever cannot be told anything can be heard all the same.
+        question.ignore_errors();
+        let read_news = question.cmd("XREAD").arg("COUNT").arg(NEWS);
         if waits {
             let silence = u64::try_from(SILENCE.as_millis()).unwrap_or(500);
-            question.arg("BLOCK").arg(silence);
+            read_news.arg("BLOCK").arg(silence);
         }
-        question.arg("STREAMS").arg(&engine.news).arg(&last);
+        read_news.arg("STREAMS").arg(&engine.news).arg(&last);
         question.cmd("XRANGE").arg(&engine.news).arg(&last).arg(&last);
         question.cmd("GET").arg(&engine.generation);
         question.cmd("ROLE");
         if !sent.is_empty() {
             question.add_command(engine.merge(sent, false));
-            if place.generation.is_none() {
-                let question = question.cmd("SET").arg(&engine.returning);
-                question.arg("").arg("EX").arg(RETURNING).ignore();
-            }
         }
-        let answers: Vec<Value> = question.query_async(&mut self.connection).await?;
+        let answers: Vec<RedisResult<Value>> = question.query_async(&mut self.connection).await?;
         let mut answers = answers.into_iter();
-        let mut next = || answers.next().unwrap_or(Value::Nil);
-        let news: Option<StreamReadReply> = read(next())?;
-        let at_place: Vec<Entry> = read(next())?;
-        let generation: Option<String> = read(next())?;
-        must_be_primary(&next())?;
-        let newest: Option<String> = read(next())?;
-        let news = read_news(news);
+        let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
+        let news = read_news_of(read(next()?)?);
+        let at_place: Vec<Entry> = read(next()?)?;
+        let generation: Option<String> = read(next()?)?;
+        must_be_primary(&next()?)?;
+        let newest: Option<String> = next().ok().and_then(|newest| read(newest).ok());
         Ok(Turn {
             is_all: news.len() < NEWS,
             news,
@@ -153,7 +162,7 @@ fn spot((id, fields): Entry) -> Spot {
     }
 }
 
-fn read_news(reply: Option<StreamReadReply>) -> Vec<(Spot, Vec<u8>)> {
+fn read_news_of(reply: Option<StreamReadReply>) -> Vec<(Spot, Vec<u8>)> {
     let streams = reply.into_iter().flat_map(|reply| reply.keys);
     let news = streams.flat_map(|stream| stream.ids).map(|entry| {
         let field = |name: &str| entry.get(name).unwrap_or_default();
@@ -164,8 +173,4 @@ fn read_news(reply: Option<StreamReadReply>) -> Vec<(Spot, Vec<u8>)> {
         (spot, field("entry"))
     });
     news.collect()
-}
-
-fn read<T: redis::FromRedisValue>(value: Value) -> Result<T, RedisRevocationsError> {
-    redis::from_redis_value(value).map_err(|error| redis::RedisError::from(error).into())
 }

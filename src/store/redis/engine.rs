@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{Client, Cmd, FromRedisValue, Pipeline, Value};
+use redis::{Client, Cmd, Pipeline, Value};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::RedisRevocationsError;
-use super::line::{ANSWER, Line, connect};
+use super::line::{ANSWER, Line, connect, read};
 use super::wire::Written;
 
 /// For replicas to have a revocation.
@@ -48,8 +48,7 @@ impl Engine {
     pub(super) async fn revoke(&self, order: &Written) -> Result<(), RedisRevocationsError> {
         let mut question = Pipeline::new();
         question.add_command(self.merge(std::slice::from_ref(order), false));
-        let _: (Value,) = self.line.ask(&self.client, &question).await?;
-        Ok(())
+        self.line.ask(&self.client, &mut question).await.map(drop)
     }
 
     /// How many replicas have it after a second; none, if nobody can tell.
@@ -79,14 +78,13 @@ impl Engine {
         let mut question = Pipeline::new();
         question.cmd("HMGET").arg(&self.revoked).arg(names);
         question.cmd("GET").arg(&self.generation);
-        question.cmd("ROLE");
-        let (entries, generation, role): (_, Option<Value>, Value) =
-            self.line.ask(&self.client, &question).await?;
-        must_be_primary(&role)?;
-        if generation.is_none() {
-            return Err(RedisRevocationsError::Incomplete);
+        let mut answers = self.line.ask(&self.client, &mut question).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let entries = read(next())?;
+        match next() {
+            Value::Nil => Err(RedisRevocationsError::Incomplete),
+            _ => Ok(entries),
         }
-        Ok(entries)
     }
 
     /// Whoever answered may have been replaced.
@@ -107,15 +105,6 @@ impl Engine {
             merge.arg(&[&*order.name, order.kind, &*order.cut, &*order.until]);
         }
         merge
-    }
-}
-
-/// A replica answers, and may have been left behind. This is seen in `ROLE`.
-pub(super) fn must_be_primary(role: &Value) -> Result<(), RedisRevocationsError> {
-    let words = role.as_sequence().unwrap_or_default();
-    match words.first().map(String::from_redis_value_ref) {
-        Some(Ok(word)) if word == "master" => Ok(()),
-        _ => Err(RedisRevocationsError::NotPrimary),
     }
 }
 

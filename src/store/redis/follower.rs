@@ -21,6 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// After an engine was found to be empty, in which others who know what it held come back to it.
 const GRACE: Duration = Duration::from_secs(3);
+/// Turns in which nothing is sent to an engine that refused it: half a second each.
+const RESTS: u32 = 8;
 /// Orders that are put back at once: the engine does nothing else meanwhile.
 const BATCH: usize = 500;
 
@@ -88,12 +90,16 @@ async fn attempt(node: &Weak<Node>, engine: &Engine, heard: &mut bool) -> Result
 
 /// Until the place is lost: the engine is not what it was, or does not have what comes next.
 async fn hear(node: &Weak<Node>, ear: &mut Ear<'_>, mut place: Place, heard: &mut bool) -> Result<(), End> {
-    let mut waits = false;
+    let (mut waits, mut rests) = (false, 0_u32);
     let mut grace = pin!(tokio::time::sleep(GRACE));
     loop {
         // What is owed may stand in the news that are left to read.
-        let (asked_at, owed) = wanted(node)?.before_a_turn(if waits { BATCH } else { 0 });
+        let most = if waits && rests == 0 { BATCH } else { 0 };
+        let (asked_at, owed, restores) = wanted(node)?.before_a_turn(most);
         let written: Vec<_> = owed.iter().map(Written::of).collect();
+        if restores && place.generation.is_none() {
+            ear.announce().await;
+        }
         let turn = ear.turn(&place, waits && owed.is_empty(), &written).await?;
         let here = wanted(node)?;
         for (spot, entry) in &turn.news {
@@ -102,8 +108,12 @@ async fn hear(node: &Weak<Node>, ear: &mut Ear<'_>, mut place: Place, heard: &mu
         if !turn.is_intact {
             return Ok(());
         }
-        if let Some(newest) = turn.sent {
+        if owed.is_empty() {
+            rests = rests.saturating_sub(1);
+        } else if let Some(newest) = turn.sent {
             here.were_sent(owed, newest);
+        } else {
+            rests = RESTS;
         }
         let is_complete = turn.is_all && here.has_sent_all();
         if let Some((last, _)) = turn.news.into_iter().next_back() {
@@ -120,7 +130,7 @@ async fn hear(node: &Weak<Node>, ear: &mut Ear<'_>, mut place: Place, heard: &mu
         }
         drop(here);
         if place.generation.is_none() && is_complete && has_passed(grace.as_mut()).await {
-            place.generation = ear.name_generation().await?;
+            place.generation = ear.name_generation().await.unwrap_or(None);
         }
     }
 }
@@ -131,8 +141,12 @@ async fn has_passed(mut time: Pin<&mut Sleep>) -> bool {
 
 /// Everything that the engine holds. What this node knows beside is owed from now on.
 async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<Place, End> {
-    wanted(node)?.leaves().await?;
     let generation = ear.generation().await?;
+    let restores = generation.is_none() && !wanted(node)?.index.is_empty();
+    if restores {
+        ear.announce().await;
+    }
+    wanted(node)?.leaves().await?;
     // Before the entries: what is written meanwhile is heard afterwards.
     let last = ear.newest().await?;
     let mut cursor = 0;
@@ -145,6 +159,9 @@ async fn load(node: &Weak<Node>, ear: &mut Ear<'_>) -> Result<Place, End> {
         cursor = next;
         if cursor == 0 {
             break;
+        }
+        if restores {
+            ear.announce().await;
         }
     }
     let settles = ear.newest().await?.id;

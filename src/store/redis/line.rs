@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, Value};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -39,18 +39,18 @@ impl Line {
         }
     }
 
-    /// What is asked may be done twice: a connection that has died since it was last used, or leads to a primary that is one no
-    /// longer, is replaced once.
-    pub(super) async fn ask<T: FromRedisValue>(
+    /// The answers to all questions. Only a primary is believed: a replica may have been left behind. What is asked may be done
+    /// twice: whatever was wrong, a connection that was kept may lead to an engine that is gone or replaced, so once another is
+    /// tried.
+    pub(super) async fn ask(
         &self,
         client: &Client,
-        question: &Pipeline,
-    ) -> Result<T, RedisRevocationsError> {
+        question: &mut Pipeline,
+    ) -> Result<Vec<Value>, RedisRevocationsError> {
+        question.cmd("ROLE");
         let asking = async {
             match self.ask_once(client, question).await {
-                Err(RedisRevocationsError::Engine(error)) if is_of_yesterday(&error) => {
-                    self.ask_once(client, question).await
-                }
+                Err(error) if may_be_better_elsewhere(&error) => self.ask_once(client, question).await,
                 answer => answer,
             }
         };
@@ -61,20 +61,21 @@ impl Line {
         })
     }
 
-    async fn ask_once<T: FromRedisValue>(
+    async fn ask_once(
         &self,
         client: &Client,
         question: &Pipeline,
-    ) -> Result<T, RedisRevocationsError> {
+    ) -> Result<Vec<Value>, RedisRevocationsError> {
         let mut connection = self.connection(client).await?;
-        question.query_async(&mut connection).await.map_err(|error| {
-            // Whatever it was, the next one may be better off with another.
-            self.hang_up();
-            if error.is_timeout() {
-                return RedisRevocationsError::DeadlinePassed { after: ANSWER };
+        let answers = match question.query_async::<Vec<Value>>(&mut connection).await {
+            Ok(mut answers) => {
+                let role = answers.pop().unwrap_or(Value::Nil);
+                must_be_primary(&role).map(|()| answers)
             }
-            error.into()
-        })
+            Err(error) if error.is_timeout() => Err(RedisRevocationsError::DeadlinePassed { after: ANSWER }),
+            Err(error) => Err(error.into()),
+        };
+        answers.inspect_err(|_| self.hang_up())
     }
 
     /// One at a time connects: with an engine that hangs, requests must not pile up connections.
@@ -95,7 +96,23 @@ impl Line {
     }
 }
 
-fn is_of_yesterday(error: &redis::RedisError) -> bool {
-    let has_closed = error.is_connection_dropped() && !error.is_connection_refusal();
-    has_closed || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+fn may_be_better_elsewhere(error: &RedisRevocationsError) -> bool {
+    match error {
+        RedisRevocationsError::Engine(error) => !error.is_connection_refusal(),
+        RedisRevocationsError::NotPrimary => true,
+        _ => false,
+    }
+}
+
+/// A replica answers, and may have been left behind. This is seen in `ROLE`.
+pub(super) fn must_be_primary(role: &Value) -> Result<(), RedisRevocationsError> {
+    let words = role.as_sequence().unwrap_or_default();
+    match words.first().map(String::from_redis_value_ref) {
+        Some(Ok(word)) if word == "master" => Ok(()),
+        _ => Err(RedisRevocationsError::NotPrimary),
+    }
+}
+
+pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, RedisRevocationsError> {
+    redis::from_redis_value(value).map_err(|error| redis::RedisError::from(error).into())
 }

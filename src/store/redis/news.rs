@@ -48,6 +48,6 @@ pub(super) struct Turn {
     /// It is still the engine, and the stream, in which the place is.
     pub(super) is_intact: bool,
     pub(super) generation: Option<String>,
-    /// The newest news after what was sent.
+    /// The newest news after what was sent, if the engine took it.
     pub(super) sent: Option<NewsId>,
 }

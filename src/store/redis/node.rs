@@ -190,6 +190,7 @@ impl Node {
 
     /// Another connection: where it was, if it can go on from there.
     pub(super) fn comes_back(&self) -> Option<Place> {
+        self.engine.hang_up();
         self.owed().unsend();
         self.state().place.clone()
     }
@@ -197,18 +198,22 @@ impl Node {
     /// Everything is loaded anew, and the engine may have lost anything that is known.
     pub(super) async fn leaves(self: Arc<Self>) -> Result<(), RedisRevocationsError> {
         self.state().place = None;
-        self.owed().unsend();
         let this = Arc::clone(&self);
-        // A million take longer than a request should wait for its turn on this thread.
-        let known = spawn_blocking(move || this.index.orders().into_iter().collect());
+        // A million take longer than a request should wait for its turn on this thread. What was owed is known.
+        let known = spawn_blocking(move || {
+            let owed = this.owed().take();
+            drop(owed);
+            this.index.orders().into_iter().collect()
+        });
         let known = known.await.map_err(|_| RedisRevocationsError::NoRuntime)?;
-        self.owed().add_all(known);
+        self.owed().restore(known);
         Ok(())
     }
 
-    /// The time, and some of what the engine is to be told.
-    pub(super) fn before_a_turn(&self, most: usize) -> (Duration, Vec<Revocation>) {
-        (self.clock.monotonic(), self.owed().some(most))
+    /// The time, some of what the engine is to be told, and whether it may have lost any of that.
+    pub(super) fn before_a_turn(&self, most: usize) -> (Duration, Vec<Revocation>, bool) {
+        let owed = self.owed();
+        (self.clock.monotonic(), owed.some(most), owed.restores())
     }
 
     pub(super) fn were_sent(&self, orders: Vec<Revocation>, newest: NewsId) {
@@ -240,6 +245,7 @@ impl Node {
                 Some(date) => Hearing::NotSince(date),
             },
             entries: self.index.len(),
+            owed: self.owed().len(),
             last_id: last.map(|id| id.to_string()),
             unreadable: self.unreadable.load(Ordering::Relaxed),
         }

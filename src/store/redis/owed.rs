@@ -13,6 +13,8 @@ pub(super) struct Owed {
     unsent: HashSet<Revocation>,
     /// With the newest news when the engine took it: whoever has read those has read it, too, or it was there before.
     sent: HashMap<Revocation, NewsId>,
+    /// Whether some of what is unsent may have been lost, and is not merely new.
+    restores: bool,
 }
 
 impl Owed {
@@ -22,22 +24,34 @@ impl Owed {
         }
     }
 
-    /// As many as a node may know, which it takes some time to put together.
-    pub(super) fn add_all(&mut self, mut orders: HashSet<Revocation>) {
-        if orders.len() > self.unsent.len() {
-            std::mem::swap(&mut orders, &mut self.unsent);
-        }
-        self.unsent.extend(orders);
+    /// For whoever puts together all that a node knows, outside of any lock.
+    pub(super) fn take(&mut self) -> HashSet<Revocation> {
+        self.unsend();
+        std::mem::take(&mut self.unsent)
+    }
+
+    /// All that a node knows, which the engine may have lost.
+    pub(super) fn restore(&mut self, mut known: HashSet<Revocation>) {
+        known.extend(self.unsent.drain());
+        self.restores = !known.is_empty();
+        self.unsent = known;
+    }
+
+    /// Whether there is something to send that the engine may have lost.
+    pub(super) fn restores(&self) -> bool {
+        self.restores
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.unsent.len() + self.sent.len()
     }
 
     /// It was read.
     pub(super) fn settle(&mut self, order: &Revocation) {
         if !self.unsent.remove(order) {
             self.sent.remove(order);
-        } else if self.unsent.is_empty() {
-            // It may have room for a million.
-            self.unsent = HashSet::new();
         }
+        self.rest();
     }
 
     /// Some of those that are to be sent.
@@ -50,6 +64,15 @@ impl Owed {
             if self.unsent.remove(&order) {
                 self.sent.insert(order, newest);
             }
+        }
+        self.rest();
+    }
+
+    /// The table may have room for a million.
+    fn rest(&mut self) {
+        if self.restores && self.unsent.is_empty() {
+            self.restores = false;
+            self.unsent = HashSet::new();
         }
     }
 
@@ -72,6 +95,7 @@ impl fmt::Debug for Owed {
         out.debug_struct("Owed")
             .field("unsent", &self.unsent.len())
             .field("sent", &self.sent.len())
+            .field("restores", &self.restores)
             .finish()
     }
 }

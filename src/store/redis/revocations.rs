@@ -71,7 +71,8 @@ impl RedisRevocations {
         Self { node: Arc::new(node) }
     }
 
-    /// Connects, and waits until all that the engine holds was loaded once. An error is that of the first attempt which fails;
+    /// Connects, and waits until all that the engine holds was loaded once. A new engine is not believed by routes that ask it
+    /// (`RevocationCheckLayer`) for 3 seconds more. An error is that of the first attempt which fails;
     /// further ones are made all the same, 0.1 to 2 seconds apart.
     pub async fn warm_up(&self) -> Result<(), RedisRevocationsError> {
         let mut progress = self.node.progress();
@@ -153,7 +154,8 @@ impl Revocations for RedisRevocations {
     /// knows to be revoked is refused without asking. Whether tokens without a subject or client must be refused, no name can
     /// be asked for: that goes by what this node hears, and it must hear now. The engine has 4 seconds. It must be a primary,
     /// and complete: a new one, or one that came back empty, is believed 3 seconds after the first node has come to it, or later,
-    /// when nobody has put anything back for 5 seconds.
+    /// when nobody has put anything back for 10 seconds. One that came back with less than it had, and not empty, is believed until a
+    /// node that knows more has come back to it.
     async fn confirm(&self, credential: &CredentialFacts<'_>) -> Result<Standing, RedisRevocationsError> {
         self.node.follow();
         let known = self.known(credential);

@@ -20,8 +20,12 @@ pub struct RedisRevocationsStatus {
     pub hearing: Hearing,
     /// How many entries it holds, those that no longer count and were not cleared away yet included.
     pub entries: usize,
+    /// How many orders this node knows that it has not read in the engine yet: more than a few, for longer than a second, are being
+    /// put back, or the engine refuses them.
+    pub owed: usize,
     /// The last news that it heard, as the id of an entry of the engine's stream.
     pub last_id: Option<String>,
-    /// How many entries it came across that it could not read: written by a later version of this crate, or by others.
+    /// How often it came across an entry that it could not read, written by a later version of this crate or by others; the same one
+    /// counts whenever it is read.
     pub unreadable: u64,
 }

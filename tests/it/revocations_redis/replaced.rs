@@ -119,6 +119,80 @@ async fn who_asks_does_not_believe_a_replica() {
     .await;
 }
 
+/// The line of who asks comes to it while it still counts as the primary's address.
+#[tokio::test]
+async fn who_asks_finds_the_new_primary_whenever_the_address_moves() {
+    on_each_engine(async |primary: RedisServer| {
+        in_use(&primary).await;
+        let idp = idp();
+        warm(&primary).await.revoke(&order("t-0")).await.unwrap();
+        let replica = copy_of(&primary).await;
+        let gate = Gate::to(primary.address()).await;
+        let app = asking(&idp, RedisRevocations::new(client(&gate)));
+        let reason = async |id: &str| call(&app, bearer(&token_of(&idp, id).sign())).await.reason();
+        assert_eq!(reason("t-0").await, "token_revoked");
+        let _: String = primary.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
+        until("a replica is not believed", async || {
+            reason("good").await == "revocations_unavailable"
+        })
+        .await;
+        gate.lead_new_ones_to(replica.address());
+        until("the successor is asked", async || reason("good").await == "ok").await;
+        for _ in 0..20 {
+            assert_eq!(reason("good").await, "ok");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_cannot_tell_an_engine_what_it_lacks_hears_all_the_same() {
+    on_each_engine(async |primary: RedisServer| {
+        let idp = idp();
+        let gate = Gate::to(primary.address()).await;
+        let node = RedisRevocations::builder(client(&gate))
+            .refuse_when_deaf()
+            .build();
+        node.warm_up().await.unwrap();
+        node.revoke(&order("t-0")).await.unwrap();
+        let replica = copy_of(&primary).await;
+        node.revoke(&order("t-1")).await.unwrap();
+        let least = |replicas| ["CONFIG", "SET", "min-replicas-to-write", replicas];
+        let _: String = replica.ask(&least("1")).await;
+        gate.cut();
+        until_it_is_deaf(&node).await;
+        gate.lead_to(replica.address());
+        until_it_hears(&node).await;
+        until("it is owed", async || node.status().owed > 0).await;
+        for _ in 0..200 {
+            assert_eq!(answer(&idp, &node, "good").await, "ok");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let _: String = replica.ask(&least("0")).await;
+        until_refused(&idp, &warm(&replica).await, "t-1").await;
+        until("nothing is owed", async || node.status().owed == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_engine_is_believed_after_a_while_however_much_is_revoked() {
+    on_each_engine(async |server: RedisServer| {
+        let nodes = [warm(&server).await, warm(&server).await];
+        let mut count = 0;
+        until("it is believed", async || {
+            count += 1;
+            for node in &nodes {
+                node.revoke(&order(&count.to_string())).await.unwrap();
+            }
+            server.ask::<bool>(&["EXISTS", "{trs}:generation"]).await
+        })
+        .await;
+        assert!(count > 10);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_engine_that_was_emptied_is_not_believed_by_who_asks_before_it_was_told_again() {
     on_each_engine(async |server: RedisServer| {
