@@ -7,10 +7,14 @@
 //! | `resource_server_key_state` | gauge | `issuer`, `state` | 1 for the state that the keys are in, 0 for the others |
 //! | `resource_server_key_fetch_state` | gauge | `issuer`, `state` | the same for the fetch |
 //! | `resource_server_api_key_loads_total` | counter | `outcome` | each question of a `CachedKeyStore` to its store that ends |
+//! | `resource_server_cache_total` | counter | `cache`, `outcome` | each look into a cache, and each entry that had to make room |
+//! | `resource_server_revocation_lag_seconds` | gauge | | whenever the task that hears of revocations has asked: how old what it knows is |
+//! | `resource_server_revocations` | gauge | `state` | at the same time: how many orders are known, and how many of them the engine may lack |
 //!
 //! | label | values |
 //! |---|---|
-//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed` |
+//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed`; for caches `hit`, `miss`, `evicted` |
+//! | `cache` | `tokens`, `api_keys`, `issuers` |
 //! | `method` | `jwt`, `api_key`, `none` |
 //! | `reason` | `ok`, or a reason code of [`AuthError`](crate::error::AuthError::reason) |
 //!
@@ -51,10 +55,18 @@ mod names {
     pub(super) const FETCH_STATE: &str = "resource_server_key_fetch_state";
     #[cfg(feature = "remote")]
     pub(super) const ISSUER: &str = "issuer";
-    #[cfg(feature = "remote")]
+    #[cfg(any(feature = "remote", feature = "redis"))]
     pub(super) const STATE: &str = "state";
     #[cfg(feature = "stored-keys")]
     pub(super) const API_KEY_LOADS: &str = "resource_server_api_key_loads_total";
+    #[cfg(any(feature = "jwt", feature = "stored-keys"))]
+    pub(super) const CACHE: &str = "resource_server_cache_total";
+    #[cfg(any(feature = "jwt", feature = "stored-keys"))]
+    pub(super) const OF_CACHE: &str = "cache";
+    #[cfg(feature = "redis")]
+    pub(super) const REVOCATION_LAG: &str = "resource_server_revocation_lag_seconds";
+    #[cfg(feature = "redis")]
+    pub(super) const REVOCATIONS: &str = "resource_server_revocations";
     pub(super) const OUTCOME: &str = "outcome";
     pub(super) const METHOD: &str = "method";
     pub(super) const REASON: &str = "reason";
@@ -105,6 +117,103 @@ mod accepted {
             Label::from_static_parts(names::METHOD, method),
             Label::from_static_parts(names::REASON, "ok"),
         ]
+    }
+}
+
+/// What is remembered.
+#[cfg(any(feature = "jwt", feature = "stored-keys"))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cache {
+    #[cfg(feature = "jwt")]
+    Tokens,
+    #[cfg(feature = "stored-keys")]
+    ApiKeys,
+    #[cfg(feature = "remote")]
+    Issuers,
+}
+
+/// What came of a look into it.
+#[cfg(any(feature = "jwt", feature = "stored-keys"))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Looked {
+    Hit,
+    Miss,
+    /// No look: an entry had to make room.
+    Evicted,
+}
+
+/// Said of most requests, too, so nothing is allocated.
+#[cfg(any(feature = "jwt", feature = "stored-keys"))]
+#[allow(unused_variables, reason = "without the feature nothing is counted")]
+pub(crate) fn cache(cache: Cache, looked: Looked) {
+    #[cfg(feature = "metrics")]
+    {
+        let [hit, miss, evicted] = match cache {
+            #[cfg(feature = "jwt")]
+            Cache::Tokens => &cached::TOKENS,
+            #[cfg(feature = "stored-keys")]
+            Cache::ApiKeys => &cached::API_KEYS,
+            #[cfg(feature = "remote")]
+            Cache::Issuers => &cached::ISSUERS,
+        };
+        let key = match looked {
+            Looked::Hit => hit,
+            Looked::Miss => miss,
+            Looked::Evicted => evicted,
+        };
+        metrics::with_recorder(|recorder| recorder.register_counter(key, &accepted::METADATA)).increment(1);
+    }
+}
+
+#[cfg(all(feature = "metrics", any(feature = "jwt", feature = "stored-keys")))]
+mod cached {
+    use metrics::{Key, Label};
+
+    use super::names;
+
+    macro_rules! keys {
+        ($name:ident, $labels:ident, $cache:literal) => {
+            static $labels: [[Label; 2]; 3] = labels($cache);
+            pub(super) static $name: [Key; 3] = [
+                Key::from_static_parts(names::CACHE, &$labels[0]),
+                Key::from_static_parts(names::CACHE, &$labels[1]),
+                Key::from_static_parts(names::CACHE, &$labels[2]),
+            ];
+        };
+    }
+
+    #[cfg(feature = "jwt")]
+    keys!(TOKENS, TOKENS_LABELS, "tokens");
+    #[cfg(feature = "stored-keys")]
+    keys!(API_KEYS, API_KEYS_LABELS, "api_keys");
+    #[cfg(feature = "remote")]
+    keys!(ISSUERS, ISSUERS_LABELS, "issuers");
+
+    const fn labels(cache: &'static str) -> [[Label; 2]; 3] {
+        [pair(cache, "hit"), pair(cache, "miss"), pair(cache, "evicted")]
+    }
+
+    const fn pair(cache: &'static str, outcome: &'static str) -> [Label; 2] {
+        [
+            Label::from_static_parts(names::OF_CACHE, cache),
+            Label::from_static_parts(names::OUTCOME, outcome),
+        ]
+    }
+}
+
+/// How old what is known of revocations is, how many orders that are, and how many the engine may lack.
+#[cfg(feature = "redis")]
+#[allow(unused_variables, reason = "without the feature nothing is measured")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and these are counts of orders"
+)]
+pub(crate) fn revocations(lag: std::time::Duration, known: usize, owed: usize) {
+    #[cfg(feature = "metrics")]
+    {
+        metrics::gauge!(names::REVOCATION_LAG).set(lag.as_secs_f64());
+        metrics::gauge!(names::REVOCATIONS, names::STATE => "known").set(known as f64);
+        metrics::gauge!(names::REVOCATIONS, names::STATE => "owed").set(owed as f64);
     }
 }
 

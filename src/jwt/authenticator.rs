@@ -11,6 +11,7 @@ use crate::credential::{BearerReader, Credential, Presented, RequestHead};
 use crate::error::AuthError;
 use crate::jwks::{KeySet, Lookup};
 use crate::principal::Method;
+use crate::telemetry;
 
 /// Tokens with many groups or roles have a few kilobytes; what is longer is not looked at.
 const MOST_TOKEN_BYTES: usize = 16 * 1024;
@@ -42,8 +43,10 @@ impl JwtAuthenticator {
         }
         let name = self.verified.name(token);
         if let Some(known) = name.and_then(|name| self.verified.get(name, &self.issuers)) {
+            telemetry::cache(telemetry::Cache::Tokens, telemetry::Looked::Hit);
             return Ok(Verdict::Done(Ok(known)));
         }
+        telemetry::cache(telemetry::Cache::Tokens, telemetry::Looked::Miss);
         read_token(token, |unverified| {
             match self.issuers.find(unverified.issuer()?) {
                 Found::Here(issuer) => self.fresh(name, token, &issuer).start(unverified),

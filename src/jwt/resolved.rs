@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -16,6 +17,7 @@ use super::issuer::Issuer;
 use super::resolver::ResolvedIssuers;
 use crate::authenticator::BoxFuture;
 use crate::error::{AuthError, Told, chain};
+use crate::telemetry::{self, Looked};
 
 /// Of a request.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -78,6 +80,11 @@ impl Resolved {
         let kept_for = settings.time_to_live.saturating_mul(2).min(LONGEST_KEPT);
         let found = Cache::builder()
             .max_capacity(settings.capacity)
+            .eviction_listener(|_, _, cause| {
+                if cause == RemovalCause::Size {
+                    telemetry::cache(telemetry::Cache::Issuers, Looked::Evicted);
+                }
+            })
             .time_to_live(kept_for);
         Self(Arc::new(Inner {
             found: found.build(),
@@ -94,7 +101,14 @@ impl Resolved {
         if name.len() > LONGEST_NAME {
             return Known::Refused(AuthError::IssuerUnknown);
         }
-        match self.0.remembered(name) {
+        let remembered = self.0.remembered(name);
+        let looked = if remembered.is_some() {
+            Looked::Hit
+        } else {
+            Looked::Miss
+        };
+        telemetry::cache(telemetry::Cache::Issuers, looked);
+        match remembered {
             Some(Ok(issuer)) => Known::Here(issuer),
             Some(Err(failure)) => Known::Refused(failure.into_error()),
             None => Known::Wait(Box::pin(Arc::clone(&self.0).look_up(name.into()))),

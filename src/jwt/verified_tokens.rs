@@ -13,8 +13,8 @@ use std::sync::Arc;
 #[cfg(feature = "remote")]
 use std::sync::Weak;
 
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use super::issuer::{Issuer, Judged};
 use super::rules::Times;
@@ -22,6 +22,7 @@ use super::token_name::{TokenName, TokenNamer};
 use super::trusted::TrustedIssuers;
 use crate::jwks::{KeySet, KeySetMark};
 use crate::principal::PrincipalData;
+use crate::telemetry;
 #[cfg(feature = "remote")]
 use {super::issuer::Rules, crate::jwks::KeyProvider};
 
@@ -35,7 +36,7 @@ const OVERHEAD: u64 = 1_024;
 
 #[derive(Clone)]
 pub(super) struct VerifiedTokens {
-    known: Arc<Cache<TokenName, Arc<PrincipalData>, ByBytes>>,
+    known: Arc<Cache<TokenName, Arc<PrincipalData>, ByBytes, DefaultHashBuilder, Crowded>>,
     namer: TokenNamer,
 }
 
@@ -61,6 +62,18 @@ enum Seat {
 #[derive(Clone)]
 struct ByBytes;
 
+/// Counts what had to make room.
+#[derive(Clone)]
+struct Crowded;
+
+impl Lifecycle<TokenName, Arc<PrincipalData>> for Crowded {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: TokenName, _: Arc<PrincipalData>) {
+        telemetry::cache(telemetry::Cache::Tokens, telemetry::Looked::Evicted);
+    }
+}
+
 impl Weighter<TokenName, Arc<PrincipalData>> for ByBytes {
     fn weight(&self, _: &TokenName, data: &Arc<PrincipalData>) -> u64 {
         let bytes = Vouch::of(data).map_or(0, |vouch| vouch.bytes as u64);
@@ -70,7 +83,8 @@ impl Weighter<TokenName, Arc<PrincipalData>> for ByBytes {
 
 impl VerifiedTokens {
     pub(super) fn new() -> Self {
-        let known = Cache::with_weighter(MOST_TOKENS as usize, MOST_BYTES, ByBytes);
+        let hasher = DefaultHashBuilder::default();
+        let known = Cache::with(MOST_TOKENS as usize, MOST_BYTES, ByBytes, hasher, Crowded);
         Self {
             known: Arc::new(known),
             namer: TokenNamer::new(),

@@ -39,6 +39,7 @@ mod key_life;
 mod key_stores;
 mod keys;
 mod known_tokens;
+mod metrics;
 mod neighbours;
 mod presenting;
 mod real_issuer;

@@ -16,7 +16,7 @@ use super::loads::{self, Answer, Answered, Room, Ticket, UnderWay};
 use super::rules::{Heard, Usable};
 use super::{CachedKeyStoreError, KeyStoreStatus, NewsState};
 use crate::api_key::{ApiKeyRecord, KeyDigest, KeyStore};
-use crate::telemetry;
+use crate::telemetry::{self, Looked};
 
 /// A load that is interrupted is begun anew on the runtime of who waits; if that one goes too, nobody needs the answer.
 const MOST_ATTEMPTS: usize = 2;
@@ -103,20 +103,23 @@ impl<S: KeyStore> Cache<S> {
     pub(super) fn find_now(self: &Arc<Self>, key: &KeyDigest) -> Option<Answer> {
         self.follow();
         let now = self.now();
-        match self.remembered(key, now) {
-            Remembered::Answer(answer) => Some(answer),
+        let answer = match self.remembered(key, now) {
+            Remembered::Answer(answer) => answer,
             Remembered::Aging(answer) => {
                 self.refresh(key, now);
-                Some(answer)
+                answer
             }
-            Remembered::Nothing { .. } => None,
-        }
+            Remembered::Nothing { .. } => return None,
+        };
+        telemetry::cache(telemetry::Cache::ApiKeys, Looked::Hit);
+        Some(answer)
     }
 
     pub(super) async fn find(self: &Arc<Self>, key: &KeyDigest) -> Answer {
         if let Some(answer) = self.find_now(key) {
             return answer;
         }
+        telemetry::cache(telemetry::Cache::ApiKeys, Looked::Miss);
         let asked = match Handle::try_current() {
             Ok(runtime) => timeout(self.settings.rules.deadline, self.ask(key, &runtime))
                 .await

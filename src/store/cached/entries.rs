@@ -1,9 +1,11 @@
 use std::time::Duration;
 
+use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::front::Settings;
 use crate::api_key::{ApiKeyRecord, KeyDigest};
+use crate::telemetry::{self, Looked};
 
 /// Digests that are nobody's. They are apart from the known keys, so that junk never takes the place of one.
 const MOST_UNKNOWN: u64 = 10_000;
@@ -39,6 +41,11 @@ impl Entries {
             known: Cache::builder()
                 .max_capacity(settings.capacity)
                 .time_to_live(kept(rules.longest_use()))
+                .eviction_listener(|_, _, cause| {
+                    if cause == RemovalCause::Size {
+                        telemetry::cache(telemetry::Cache::ApiKeys, Looked::Evicted);
+                    }
+                })
                 .build(),
             unknown: Cache::builder()
                 .max_capacity(MOST_UNKNOWN)

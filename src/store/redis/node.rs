@@ -137,6 +137,7 @@ impl Node {
             }
         }
         self.heard_at.store(asked_at, Ordering::Release);
+        self.measure();
         let heard_before = self.hears.swap(true, Ordering::AcqRel);
         if !self.loaded.swap(true, Ordering::AcqRel) {
             self.progress.send_modify(|progress| progress.loaded = true);
@@ -150,6 +151,7 @@ impl Node {
     /// The connection is lost, or the engine is not what it was.
     pub(super) fn is_deaf(&self, error: &RedisRevocationsError) {
         self.engine.hang_up();
+        self.measure();
         let heard_before = self.hears.swap(false, Ordering::AcqRel);
         let mut is_first = false;
         self.progress.send_modify(|progress| {
@@ -160,6 +162,10 @@ impl Node {
         if heard_before || is_first {
             telemetry::revocations_not_heard(error);
         }
+    }
+
+    fn measure(&self) {
+        telemetry::revocations(self.silence(), self.index.len(), self.owed().len());
     }
 
     pub(super) fn progress(&self) -> watch::Receiver<Progress> {
