@@ -30,7 +30,7 @@
 //! valid here, 401; one without the scope, 403 that names it; and 503 with `Retry-After` while the issuer's keys cannot be
 //! had. A `POST` over HTTP/2 with a gRPC content type gets the same decisions as a gRPC status.
 //!
-//! # Fourteen situations
+//! # Sixteen situations
 //!
 //! | you want | you take |
 //! |---|---|
@@ -49,6 +49,7 @@
 //! | keys in a store of your own | [`KeyStore`]: one `async fn`; [`testing::conformance`] says whether it is right |
 //! | tests without a server | [`testing::TestIssuer`], [`testing::TestClock`], [`testing::PrincipalBuilder`] |
 //! | to stop a token before it expires | [`JwtLayer::revocations`], [`MemoryRevocations`], [`RedisRevocations`], [`Revocation`] |
+//! | to know why a token was refused | [`Issuer::explain`]; `examples/explain.rs` is a command over it |
 //! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
 //!
 //! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
@@ -71,7 +72,8 @@
 //! - Keys that are stored elsewhere: [`CachedKeyStore`] in front of any store, [`CachedKeyStoreError`]; how it is:
 //!   [`KeyStoreStatus`], [`StoreState`], [`NewsState`]; who uses them: [`UsageRecorder`], [`UsesNotWritten`].
 //! - Issuers: [`Issuer`], [`IssuerBuilder`], [`TrustedIssuers`], [`Profile`], [`ScopeSource`], [`Algorithm`]; those that are
-//!   found at run time: [`IssuerResolver`], [`ResolvedIssuers`].
+//!   found at run time: [`IssuerResolver`], [`ResolvedIssuers`]. Why a token was refused: [`Explanation`], [`Check`],
+//!   [`CheckState`].
 //! - Their keys: [`Keys`], [`FixedKeys`], [`RemoteKeys`], [`CachedKeys`], [`KeySource`], [`KeySet`],
 //!   [`KeySetError`], [`SkippedKey`]; how they are: [`KeyStatus`], [`KeyState`], [`FetchState`]; the HTTP client behind
 //!   them: [`Fetch`], [`HttpFetch`], [`FetchError`], [`PublicAddressesOnly`].
@@ -185,7 +187,10 @@ pub use jwks::{
 #[cfg(feature = "remote")]
 pub use jwks::{CachedKeys, Fetch, FetchError, HttpFetch, KeySource, PublicAddressesOnly, RemoteKeys};
 #[cfg(feature = "jwt")]
-pub use jwt::{Issuer, IssuerBuilder, NoAudience, Profile, ScopeSource, TrustedIssuers, WithAudience};
+pub use jwt::{
+    Check, CheckState, Explanation, Issuer, IssuerBuilder, NoAudience, Profile, ScopeSource, TrustedIssuers,
+    WithAudience,
+};
 #[cfg(feature = "remote")]
 pub use jwt::{IssuerResolver, ResolvedIssuers};
 #[cfg(all(feature = "api-key", feature = "jwt"))]

@@ -1,5 +1,5 @@
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -166,6 +166,22 @@ impl KeySet {
     /// The keys of the document that are not used, and why.
     pub fn skipped(&self) -> &[SkippedKey] {
         &self.inner.skipped
+    }
+
+    /// What the keys are called, and the algorithms that they serve: for people.
+    pub(crate) fn by_name(&self) -> BTreeMap<Option<&str>, BTreeSet<Algorithm>> {
+        let set = &*self.inner;
+        let mut keys: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (index, published) in set.keys.iter().enumerate() {
+            let kids = set.by_kid.iter().filter(|(_, places)| places.contains(&index));
+            let mut kids = kids.map(|(kid, _)| Some(kid.as_str())).peekable();
+            let nameless = kids.peek().is_none().then_some(None);
+            for kid in kids.chain(nameless) {
+                let algorithms = keys.entry(kid).or_default();
+                algorithms.insert(published.key.algorithm());
+            }
+        }
+        keys
     }
 
     /// Whether this is the very same set, not only an equal one.

@@ -14,7 +14,7 @@ use crate::principal::Method;
 use crate::telemetry;
 
 /// Tokens with many groups or roles have a few kilobytes; what is longer is not looked at.
-const MOST_TOKEN_BYTES: usize = 16 * 1024;
+pub(super) const MOST_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Finds bearer tokens and judges them by the rules of the issuer that they name.
 #[derive(Debug, Clone)]
@@ -34,6 +34,14 @@ impl JwtAuthenticator {
             most_token_bytes: MOST_TOKEN_BYTES,
             issuers,
             verified: VerifiedTokens::new(),
+        }
+    }
+
+    /// The judgement, whatever must be waited for.
+    pub(super) async fn judgement(&self, token: &[u8]) -> Judgement {
+        match self.judge_token(token)? {
+            Verdict::Done(judgement) => judgement,
+            Verdict::Pending(judgement) => judgement.await,
         }
     }
 

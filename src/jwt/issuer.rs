@@ -257,7 +257,8 @@ impl Issuer {
         }
     }
 
-    fn accepts(&self, word: &str) -> bool {
+    /// Whether this issuer may grant the scope.
+    pub(super) fn accepts(&self, word: &str) -> bool {
         match &self.rules.scopes {
             AcceptedScopes::Unnamed | AcceptedScopes::Any => true,
             AcceptedScopes::Only(accepted) => accepted.iter().any(|scope| scope.as_str() == word),

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 const DEEPEST: usize = 16;
 const MOST_MEMBERS: usize = 256;
 /// The last second of the year 9999, the latest that RFC 3339 can write.
-const LATEST_DATE: u64 = 253_402_300_799;
+pub(super) const LATEST_DATE: u64 = 253_402_300_799;
 
 /// A struct that takes the members it knows out of an object.
 pub(super) trait Members<'t>: Default {

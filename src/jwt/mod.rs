@@ -5,6 +5,7 @@ mod authenticator;
 mod builder;
 mod claims;
 mod client;
+mod explain;
 mod header;
 mod issuer;
 mod json;
@@ -26,6 +27,7 @@ mod verified_tokens;
 
 pub(crate) use authenticator::JwtAuthenticator;
 pub use builder::{IssuerBuilder, NoAudience, WithAudience};
+pub use explain::{Check, CheckState, Explanation};
 pub use issuer::Issuer;
 pub use profile::Profile;
 #[cfg(feature = "remote")]

@@ -47,6 +47,33 @@ impl Profile {
         self
     }
 
+    /// The types that a header may name.
+    pub(super) fn types_in_words(self) -> &'static str {
+        match (self.rfc9068, self.missing_type) {
+            (true, false) => "at+jwt",
+            (true, true) => "at+jwt, or absent",
+            (false, _) => "at+jwt, JWT, or absent",
+        }
+    }
+
+    /// The signs that no claim may give.
+    pub(super) fn kind_in_words(self) -> &'static str {
+        if self.id_tokens {
+            "no events, no at_hash or c_hash but strings, no token_use but access or id, no typ of Refresh, Offline or Logout"
+        } else {
+            "no events, at_hash or c_hash, no token_use but access, no typ of ID, Refresh, Offline or Logout"
+        }
+    }
+
+    /// The claims that must be there, beside those that the other rules ask for.
+    pub(super) fn required_claims(self) -> &'static [&'static str] {
+        if self.rfc9068 {
+            &["sub", "client_id", "iat", "jti"]
+        } else {
+            &[]
+        }
+    }
+
     pub(super) fn check_header(self, header: &Header<'_>) -> Result<(), AuthError> {
         let accepted = match header.typ() {
             None => !self.rfc9068 || self.missing_type,

@@ -56,6 +56,14 @@ impl ScopeSource {
         Self(Place::Path(members.map(str::to_owned).into()))
     }
 
+    /// The place, with dots between the members.
+    pub(super) fn in_words(&self) -> String {
+        match &self.0 {
+            Place::Scope => "scope".to_owned(),
+            Place::Path(path) => path.join("."),
+        }
+    }
+
     /// Writes the scopes of the first source that is present, without those that `keep` refuses.
     pub(super) fn write(
         sources: &[Self],

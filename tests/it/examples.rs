@@ -10,6 +10,7 @@
 
 pub(crate) mod api_keys;
 mod curl;
+mod explain;
 mod logout_everywhere;
 
 use std::collections::BTreeSet;
@@ -78,7 +79,7 @@ mod every_command_gives_the_status_beside_it_in {
             .collect();
         let run = CALLED_AS_PRINTED
             .iter()
-            .chain(&["api_keys", "conformance", "grpc", "jwks_lab"])
+            .chain(&["api_keys", "conformance", "explain", "grpc", "jwks_lab"])
             .map(ToString::to_string)
             .collect();
         assert_eq!(files, run);

@@ -21,6 +21,7 @@ use tower_resource_server::{
     TrustedIssuers, WithAudience,
 };
 
+use crate::explain;
 use crate::support::{API, ISSUER, READ, WRITE, bearer, call, idp, whoami};
 
 /// The time of day in tests with tokens made by hand.
@@ -102,7 +103,9 @@ fn with_claim(name: &str, value: Option<&str>) -> String {
 
 /// The reason of the refusal, or `ok`. Whatever is wrong with a token that can be read is 401 with `invalid_token`.
 async fn judge(issuer: impl Into<TrustedIssuers>, token: &str) -> &'static str {
-    let answer = call(&whoami().layer(JwtLayer::new(issuer)), bearer(token)).await;
+    let issuers = issuer.into();
+    let answer = call(&whoami().layer(JwtLayer::new(issuers.clone())), bearer(token)).await;
+    explain::agrees(&issuers, token, answer.reason()).await;
     let challenges = answer.challenges().join(", ");
     if answer.reason() == "ok" {
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");

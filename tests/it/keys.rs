@@ -19,6 +19,7 @@ use tower_resource_server::{
     Secret, TrustedIssuers,
 };
 
+use crate::explain;
 use crate::support::{API, ISSUER, bearer, call, whoami};
 
 // Public keys for tests, that nobody has the private part of any more.
@@ -213,8 +214,11 @@ async fn judge(keys: FixedKeys, token: &str) -> &'static str {
         .keys(keys)
         .algorithms(all)
         .build();
-    let app = whoami().layer(JwtLayer::new(issuer.unwrap()));
-    call(&app, bearer(token)).await.reason()
+    let issuer = issuer.unwrap();
+    let app = whoami().layer(JwtLayer::new(issuer.clone()));
+    let reason = call(&app, bearer(token)).await.reason();
+    explain::agrees(&issuer.into(), token, reason).await;
+    reason
 }
 
 /// The set of these keys, and the reason for which a token of `pair` is refused by it.

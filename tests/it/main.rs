@@ -29,6 +29,7 @@ mod differential;
 mod drills;
 mod edges;
 mod examples;
+mod explain;
 mod grpc;
 mod hostile_keys;
 mod hostile_tokens;

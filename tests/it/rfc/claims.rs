@@ -23,6 +23,7 @@ use tower_resource_server::{
     RemoteKeys, Revocation, Secret, WithAudience,
 };
 
+use crate::explain;
 use crate::server::PATIENT;
 use crate::support::{API, Answer, Broken, ISSUER, READ, WRITE, bearer, call, idp, whoami};
 
@@ -85,7 +86,9 @@ pub(super) fn with_claim(name: &str, value: &str) -> String {
 }
 
 async fn answer(issuer: &Issuer, token: &str) -> Answer {
-    call(&whoami().layer(JwtLayer::new(issuer.clone())), bearer(token)).await
+    let answer = call(&whoami().layer(JwtLayer::new(issuer.clone())), bearer(token)).await;
+    explain::agrees(&issuer.clone().into(), token, answer.reason()).await;
+    answer
 }
 
 /// Judges each token and tells every one whose reason is not the expected one.

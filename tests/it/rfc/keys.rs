@@ -14,6 +14,7 @@ use tower_resource_server::{
 
 use super::claims::b64;
 use super::tls;
+use crate::explain;
 use crate::server::{PATIENT, Reply, Server};
 use crate::support::{API, ISSUER, bearer, call, idp, whoami};
 
@@ -49,8 +50,13 @@ async fn reason(idp: &TestIssuer, keys: impl Into<Keys>, token: &str) -> &'stati
     let all = KINDS.into_iter().chain([Algorithm::Ps256, Algorithm::Es512]);
     let issuer = Issuer::builder(ISSUER).audience(API).clock(idp.clock().clone());
     let issuer = issuer.keys(keys).algorithms(all).build().unwrap();
-    let app = whoami().layer(JwtLayer::new(issuer));
-    call(&app, bearer(token)).await.reason()
+    let app = whoami().layer(JwtLayer::new(issuer.clone()));
+    let reason = call(&app, bearer(token)).await.reason();
+    // For keys that are out of reach it would wait once more.
+    if reason != "keys_unavailable" {
+        explain::agrees(&issuer.into(), token, reason).await;
+    }
+    reason
 }
 
 async fn with_set(idp: &TestIssuer, keys: &[Value], token: &str) -> &'static str {

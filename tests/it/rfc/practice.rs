@@ -12,6 +12,7 @@ use tower_resource_server::{
 use super::claims::{
     NOW, SECRET, b64, claims, expect, expect_shared, principal, shared, sign_bytes, with_header,
 };
+use crate::explain;
 use crate::resolved::Directory;
 use crate::server::{PATIENT, Reply, Server};
 use crate::support::{API, READ, bearer, call, idp, whoami};
@@ -31,8 +32,11 @@ const PUBLIC: [Algorithm; 10] = [
 ];
 
 async fn reason(issuers: impl Into<TrustedIssuers>, token: &str) -> &'static str {
-    let app = whoami().layer(JwtLayer::new(issuers));
-    call(&app, bearer(token)).await.reason()
+    let issuers = issuers.into();
+    let app = whoami().layer(JwtLayer::new(issuers.clone()));
+    let reason = call(&app, bearer(token)).await.reason();
+    explain::agrees(&issuers, token, reason).await;
+    reason
 }
 
 /// Two issuers of one service, each limited as it is told.
