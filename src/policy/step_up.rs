@@ -10,6 +10,8 @@ use crate::principal::{Authentication, Method, Principal};
 
 /// That the user was authenticated strongly enough, or recently enough, or both (RFC 9470).
 ///
+/// Each trusted issuer's word counts: where there are several, one may write an `acr` that was agreed on with another.
+///
 /// ```
 /// use std::time::Duration;
 /// use tower_resource_server::{Acr, StepUp};
