@@ -30,7 +30,7 @@
 //! valid here, 401; one without the scope, 403 that names it; and 503 with `Retry-After` while the issuer's keys cannot be
 //! had. A `POST` over HTTP/2 with a gRPC content type gets the same decisions as a gRPC status.
 //!
-//! # Sixteen situations
+//! # What you may want
 //!
 //! | you want | you take |
 //! |---|---|
@@ -50,12 +50,13 @@
 //! | tests without a server | [`testing::TestIssuer`], [`testing::TestClock`], [`testing::PrincipalBuilder`] |
 //! | to stop a token before it expires | [`JwtLayer::revocations`], [`MemoryRevocations`], [`RedisRevocations`], [`Revocation`] |
 //! | to know why a token was refused | [`Issuer::explain`]; `examples/explain.rs` is a command over it |
+//! | a record of every request and its decision | [`AuditLayer`] over an [`AuditLog`] that writes to [`JsonLines`] or an [`AuditSink`] of yours |
 //! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
 //!
 //! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
 //! [API keys](guide::api_keys), [issuers](guide::issuers) with a recipe for each,
 //! [their keys](guide::keys) in rotations and outages, [what routes ask](guide::demands), [revocation](guide::revocation), [what is checked](guide::checks),
-//! [logs and metrics](guide::telemetry), and [testing](guide::testing).
+//! [logs and metrics](guide::telemetry), [the audit](guide::audit), and [testing](guide::testing).
 //!
 //! # What is where
 //!
@@ -79,6 +80,9 @@
 //!   them: [`Fetch`], [`HttpFetch`], [`FetchError`], [`PublicAddressesOnly`].
 //! - What is withdrawn: [`Revocations`], [`MemoryRevocations`], [`RedisRevocations`], [`Revocation`], [`CredentialFacts`], [`Standing`].
 //! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
+//! - Records of decisions: [`AuditLayer`], its [`Audit`], [`AuditFuture`] and [`AuditRequest`]; [`AuditLog`], [`AuditStatus`], [`RecordsNotWritten`];
+//!   [`AuditRecord`], [`Decision`], [`Ending`]; where they go: [`AuditSink`], [`JsonLines`], [`LinesNotWritten`], [`TracingSink`], [`ChannelSink`], [`AuditReceiver`],
+//!   [`ReceiverGone`].
 //! - Values: [`Secret`], [`Realm`], and [`Clock`], which tells all of this the time.
 //!
 //! # Features
@@ -94,6 +98,7 @@
 //! | `axum` | no | [`Principal`] and [`Claims`] as extractors, [`Rejection`] as a response, for axum 0.8 |
 //! | `tracing` | no | an event for each refusal and each fetch of keys |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
+//! | `audit` | no | [`AuditLayer`]: a record of every request and its decision, written in the background; tokio |
 //! | `testing` | no | [`testing`]: for your tests, never for production. Turns `api-key` and `jwt` on; brings axum |
 //!
 //! Features add names; none changes how a request is judged.
@@ -111,6 +116,8 @@
 #![cfg_attr(
     not(all(
         feature = "remote",
+        feature = "audit",
+        feature = "tracing",
         feature = "axum",
         feature = "testing",
         feature = "sqlite",
@@ -131,6 +138,8 @@
     )
 )]
 
+#[cfg(feature = "audit")]
+mod audit;
 mod authenticator;
 mod challenge;
 mod clock;
@@ -158,6 +167,7 @@ mod revocation;
     any(doc, doctest),
     feature = "remote",
     feature = "stored-keys",
+    feature = "audit",
     feature = "axum",
     feature = "testing"
 ))]
@@ -176,6 +186,15 @@ pub use api_key::{
 };
 #[cfg(feature = "stored-keys")]
 pub use api_key::{UsageRecorder, UsesNotWritten};
+#[cfg(all(feature = "audit", feature = "tracing"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "audit", feature = "tracing"))))]
+pub use audit::TracingSink;
+#[cfg(feature = "audit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "audit")))]
+pub use audit::{
+    AuditLog, AuditReceiver, AuditRecord, AuditSink, AuditStatus, ChannelSink, Decision, Ending, JsonLines,
+    LinesNotWritten, ReceiverGone, RecordsNotWritten,
+};
 pub use challenge::{InvalidRealm, Realm};
 pub use clock::{Clock, SystemClock};
 pub use error::{AuthError, ConfigError, Fault, Problem, Rejection, RejectionKind};
@@ -199,6 +218,9 @@ pub use layer::AnyOfLayer;
 pub use layer::ApiKeyLayer;
 #[cfg(feature = "jwt")]
 pub use layer::JwtLayer;
+#[cfg(feature = "audit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "audit")))]
+pub use layer::{Audit, AuditFuture, AuditLayer, AuditRequest};
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use layer::{Authenticate, OptionalLayer, RevocationCheck, RevocationCheckLayer};
 pub use layer::{

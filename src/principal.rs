@@ -13,6 +13,10 @@ use crate::challenge::{Challenges, Scheme};
 use crate::scope::{Scope, ScopeSet};
 use crate::shared_text::SharedStr;
 
+mod trail;
+
+pub(crate) use trail::{By, Refused, Seen, Trail};
+
 /// How a caller proved who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -151,7 +155,7 @@ impl fmt::Debug for AuthorizationDetail {
 
 /// A verified caller, the same whatever the mechanism. Read it from the request's extensions, or as an axum extractor.
 ///
-/// Cloning costs two reference counts. `Debug` shows who it is and what it may do; there is no credential in it.
+/// Cloning costs two reference counts, and under an audit three. `Debug` shows who it is and what it may do; there is no credential in it.
 ///
 /// It is found in the extensions only when somebody was authenticated; an anonymous caller has none.
 #[derive(Clone)]
@@ -159,6 +163,8 @@ pub struct Principal {
     pub(crate) data: Arc<PrincipalData>,
     pub(crate) door: Arc<Door>,
     pub(crate) scheme: Scheme,
+    /// Where `require` tells what it refused. `None` where nobody audits.
+    pub(crate) trail: Option<Arc<Trail>>,
 }
 
 /// What is known of a caller, shared by every request that presents the same credential.
@@ -197,11 +203,27 @@ impl PrincipalData {
             vouch: None,
         }
     }
+
+    /// The credential's id, if the credential is of this method.
+    pub(crate) fn credential_id_of(&self, method: Method) -> Option<&str> {
+        self.credential_id
+            .as_deref()
+            .filter(|_| self.identity.method == method)
+    }
 }
 
 impl Principal {
     pub(crate) fn new(data: Arc<PrincipalData>, door: Arc<Door>, scheme: Scheme) -> Self {
-        Self { data, door, scheme }
+        Self {
+            data,
+            door,
+            scheme,
+            trail: None,
+        }
+    }
+
+    pub(crate) fn on(self, trail: Option<Arc<Trail>>) -> Self {
+        Self { trail, ..self }
     }
 
     /// Method, issuer and subject: what to key data by.
@@ -242,19 +264,12 @@ impl Principal {
 
     /// The token's `jti`, or what the issuer's `token_id_claim` names, if it has one.
     pub fn token_id(&self) -> Option<&str> {
-        self.credential_id_of(Method::Jwt)
+        self.data.credential_id_of(Method::Jwt)
     }
 
     /// The id of the API key's record, which is not the key.
     pub fn key_id(&self) -> Option<&str> {
-        self.credential_id_of(Method::ApiKey)
-    }
-
-    fn credential_id_of(&self, method: Method) -> Option<&str> {
-        self.data
-            .credential_id
-            .as_deref()
-            .filter(|_| self.method() == method)
+        self.data.credential_id_of(Method::ApiKey)
     }
 
     /// Who acts for the subject, if somebody does (`act`).

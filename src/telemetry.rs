@@ -10,6 +10,8 @@
 //! | `resource_server_cache_total` | counter | `cache`, `outcome` | each look into a cache, and each entry that had to make room |
 //! | `resource_server_revocation_lag_seconds` | gauge | | whenever the task that hears of revocations has asked: how old what it knows is |
 //! | `resource_server_revocations` | gauge | `state` | at the same time: how many orders are known, and how many of them the engine may lack |
+//! | `resource_server_audit_dropped_total` | counter | | each record of the audit that found the queue full |
+//! | `resource_server_audit_queue` | gauge | | records that wait; set when the sink has answered, and when a record is dropped |
 //!
 //! | label | values |
 //! |---|---|
@@ -33,15 +35,16 @@
 //! | `key changes heard` | info | | they are |
 //! | `revocations not heard` | warn | `error` | revocations made elsewhere are not heard of |
 //! | `revocations heard` | info | | they are |
+//! | `audit not written` | warn | `error` | records of the audit could not be written; they are kept |
+//! | `audit written again` | info | | they are |
 //! | `uses not written` | warn | `error` | the uses of API keys could not be written down; they are kept |
 
-#[cfg(feature = "remote")]
 use std::sync::Arc;
 
 #[cfg(feature = "tracing")]
 use crate::error::Fault;
-use crate::error::Refusal;
-use crate::principal::Method;
+use crate::error::{Refusal, Rejection};
+use crate::principal::{By, Method, Refused, Trail};
 
 /// The names that operators build on. They change only with a major version.
 #[cfg(feature = "metrics")]
@@ -67,6 +70,10 @@ mod names {
     pub(super) const REVOCATION_LAG: &str = "resource_server_revocation_lag_seconds";
     #[cfg(feature = "redis")]
     pub(super) const REVOCATIONS: &str = "resource_server_revocations";
+    #[cfg(feature = "audit")]
+    pub(super) const AUDIT_DROPPED: &str = "resource_server_audit_dropped_total";
+    #[cfg(feature = "audit")]
+    pub(super) const AUDIT_QUEUE: &str = "resource_server_audit_queue";
     pub(super) const OUTCOME: &str = "outcome";
     pub(super) const METHOD: &str = "method";
     pub(super) const REASON: &str = "reason";
@@ -221,7 +228,26 @@ pub(crate) fn anonymous() {
     count("anonymous", None, "ok");
 }
 
-pub(crate) fn refused(refusal: &Refusal, method: Option<Method>) {
+/// Tells everybody who listens, and the trail of the request if it is audited. What is left is for the client.
+pub(crate) fn refused(
+    refusal: Refusal,
+    method: Option<Method>,
+    trail: Option<&Arc<Trail>>,
+    by: By,
+) -> Rejection {
+    log_refusal(&refusal, method);
+    if let Some(trail) = trail {
+        trail.refused(Refused {
+            reason: refusal.rejection.reason(),
+            requirement: refusal.rejection.requirement().map(Box::from),
+            key_id: refusal.error.key_id().cloned(),
+            by,
+        });
+    }
+    refusal.rejection
+}
+
+fn log_refusal(refusal: &Refusal, method: Option<Method>) {
     count("refused", method, refusal.rejection.reason());
     #[cfg(feature = "tracing")]
     {
@@ -333,6 +359,41 @@ pub(crate) fn revocations_not_heard(error: &(dyn std::error::Error + 'static)) {
 pub(crate) fn revocations_heard() {
     #[cfg(feature = "tracing")]
     tracing::info!("revocations heard");
+}
+
+/// A record of the audit found the queue full. Dropped records are counted, so that a flood of requests is none of events.
+#[cfg(feature = "audit")]
+#[allow(unused_variables, reason = "without the feature nothing is counted")]
+pub(crate) fn audit_dropped(queued: u64) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::AUDIT_DROPPED).increment(1);
+    audit_queue(queued);
+}
+
+/// How many records wait; said whenever a batch was given to the sink, and when one is dropped.
+#[cfg(feature = "audit")]
+#[allow(
+    unused_variables,
+    clippy::cast_precision_loss,
+    reason = "without the feature nothing is counted; a gauge is a float"
+)]
+pub(crate) fn audit_queue(queued: u64) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!(names::AUDIT_QUEUE).set(queued as f64);
+}
+
+/// Once, until they are written.
+#[cfg(feature = "audit")]
+#[allow(unused_variables, reason = "without the feature nothing is said")]
+pub(crate) fn audit_not_written(error: &(dyn std::error::Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error, "audit not written");
+}
+
+#[cfg(feature = "audit")]
+pub(crate) fn audit_written_again() {
+    #[cfg(feature = "tracing")]
+    tracing::info!("audit written again");
 }
 
 /// The uses of API keys could not be written down, and are kept.

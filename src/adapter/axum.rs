@@ -5,10 +5,11 @@ use std::any::TypeId;
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
+use http::Extensions;
 use http::request::Parts;
 
 use crate::error::{AuthError, Refusal, Rejection};
-use crate::principal::{Caller, Claims, Method, Principal};
+use crate::principal::{By, Caller, Claims, Method, Principal, Trail};
 use crate::telemetry;
 
 impl IntoResponse for Rejection {
@@ -34,7 +35,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
         match Caller::of(&parts.extensions) {
             Some(Caller::Known(principal)) => Ok(Some(principal.clone())),
             Some(Caller::Anonymous(_)) => Ok(None),
-            None => Err(refuse(Refusal::plain(AuthError::NotAuthenticated), None)),
+            None => Err(unauthenticated(parts)),
         }
     }
 }
@@ -45,8 +46,10 @@ impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let principal = known(parts)?;
-        declared::<C>(principal)?
-            .ok_or_else(|| refuse(Refusal::plain(AuthError::ClaimsAbsent), Some(principal.method())))
+        declared::<C>(principal, parts)?.ok_or_else(|| {
+            let refusal = Refusal::plain(AuthError::ClaimsAbsent);
+            refuse(refusal, Some(principal.method()), &parts.extensions)
+        })
     }
 }
 
@@ -56,9 +59,9 @@ impl<C: Send + Sync + 'static, S: Sync> OptionalFromRequestParts<S> for Claims<C
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
         match Caller::of(&parts.extensions) {
-            Some(Caller::Known(principal)) => declared::<C>(principal),
+            Some(Caller::Known(principal)) => declared::<C>(principal, parts),
             Some(Caller::Anonymous(_)) => Ok(None),
-            None => Err(refuse(Refusal::plain(AuthError::NotAuthenticated), None)),
+            None => Err(unauthenticated(parts)),
         }
     }
 }
@@ -69,27 +72,36 @@ fn known(parts: &Parts) -> Result<&Principal, Rejection> {
         Some(Caller::Anonymous(door)) => Err(refuse(
             Refusal::at_door(AuthError::CredentialMissing, door, None),
             None,
+            &parts.extensions,
         )),
-        None => Err(refuse(Refusal::plain(AuthError::NotAuthenticated), None)),
+        None => Err(unauthenticated(parts)),
     }
 }
 
 /// The caller's claims of this type. A token whose layer has no issuer that declared the type is a wiring mistake.
-fn declared<C: Send + Sync + 'static>(principal: &Principal) -> Result<Option<Claims<C>>, Rejection> {
+fn declared<C: Send + Sync + 'static>(
+    principal: &Principal,
+    parts: &Parts,
+) -> Result<Option<Claims<C>>, Rejection> {
     let claims = principal.claims::<C>();
     if claims.is_none()
         && principal.method() == Method::Jwt
         && !principal.door.claim_types.contains(&TypeId::of::<C>())
     {
-        return Err(refuse(
-            Refusal::plain(AuthError::ClaimsUndeclared),
-            Some(principal.method()),
-        ));
+        let refusal = Refusal::plain(AuthError::ClaimsUndeclared);
+        return Err(refuse(refusal, Some(principal.method()), &parts.extensions));
     }
     Ok(claims)
 }
 
-fn refuse(refusal: Refusal, method: Option<Method>) -> Rejection {
-    telemetry::refused(&refusal, method);
-    refusal.rejection
+fn unauthenticated(parts: &Parts) -> Rejection {
+    refuse(
+        Refusal::plain(AuthError::NotAuthenticated),
+        None,
+        &parts.extensions,
+    )
+}
+
+fn refuse(refusal: Refusal, method: Option<Method>, extensions: &Extensions) -> Rejection {
+    telemetry::refused(refusal, method, Trail::of(extensions), By::Handler)
 }

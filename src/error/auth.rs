@@ -260,6 +260,16 @@ impl AuthError {
         }
     }
 
+    /// The id of the key that a store knows and that is of no use now.
+    pub(crate) fn key_id(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::ApiKeyRevoked { id, .. }
+            | Self::ApiKeyExpired { id, .. }
+            | Self::ApiKeyNotYetValid { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
     /// What this is to the client.
     pub fn kind(&self) -> RejectionKind {
         match self {

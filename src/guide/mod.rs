@@ -30,5 +30,8 @@ pub mod checks {}
 #[doc = include_str!("telemetry.md")]
 pub mod telemetry {}
 
+#[doc = include_str!("audit.md")]
+pub mod audit {}
+
 #[doc = include_str!("testing.md")]
 pub mod testing {}

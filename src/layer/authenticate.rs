@@ -12,7 +12,7 @@ use crate::authenticator::{Authenticator, Judgement, Verdict};
 use crate::challenge::{Challenges, Scheme};
 use crate::credential::{Presented, RequestHead};
 use crate::error::{AuthError, Refusal, Rejection};
-use crate::principal::{Anonymous, Door, Method, Principal};
+use crate::principal::{Anonymous, By, Door, Method, Principal, Seen, Trail};
 use crate::telemetry;
 
 /// The service behind every authentication layer: finds the request's one credential, has it judged, and passes the
@@ -61,9 +61,9 @@ impl Gate {
         let credential = match self.authenticator.find(&head) {
             Presented::One(credential) => credential,
             Presented::None if self.optional => return Decision::Anonymous,
-            Presented::None => return self.refuse(AuthError::CredentialMissing, None),
-            Presented::Malformed(flaw) => return self.refuse(flaw.error, flaw.scheme),
-            Presented::Twice => return self.refuse(AuthError::CredentialRepeated, None),
+            Presented::None => return self.refuse(request, AuthError::CredentialMissing, None),
+            Presented::Malformed(flaw) => return self.refuse(request, flaw.error, flaw.scheme),
+            Presented::Twice => return self.refuse(request, AuthError::CredentialRepeated, None),
         };
         let verdict = self.authenticator.judge(&credential, &head);
         let method = self.authenticator.method_of(&credential);
@@ -77,10 +77,10 @@ impl Gate {
         )
     }
 
-    fn refuse(&self, error: AuthError, tried: Option<Scheme>) -> Decision {
+    fn refuse<B>(&self, request: &Request<B>, error: AuthError, tried: Option<Scheme>) -> Decision {
         let refusal = Refusal::at_door(error, &self.door, tried);
-        telemetry::refused(&refusal, None);
-        Decision::Refused(refusal.rejection)
+        let trail = Trail::of(request.extensions());
+        Decision::Refused(telemetry::refused(refusal, None, trail, By::Layer))
     }
 
     /// Puts the principal into the request, or says why not.
@@ -90,26 +90,30 @@ impl Gate {
         judgement: Judgement,
         found: &Found,
     ) -> Result<(), Rejection> {
-        match judgement {
-            Ok(data) => {
-                telemetry::accepted(found.method);
-                self.guard(request.headers_mut(), &found.header);
-                let extensions = request.extensions_mut();
-                extensions.remove::<Anonymous>();
-                extensions.insert(Principal::new(data, Arc::clone(&self.door), found.scheme));
-                Ok(())
-            }
-            Err(error) => {
-                let refusal = Refusal::at_door(error, &self.door, Some(found.scheme));
-                telemetry::refused(&refusal, Some(found.method));
-                Err(refusal.rejection)
-            }
+        let trail = Trail::of(request.extensions());
+        let data = judgement.map_err(|error| {
+            let refusal = Refusal::at_door(error, &self.door, Some(found.scheme));
+            telemetry::refused(refusal, Some(found.method), trail, By::Layer)
+        })?;
+        let trail = trail.cloned();
+        telemetry::accepted(found.method);
+        if let Some(trail) = &trail {
+            trail.admitted(Seen::Known(Arc::clone(&data)));
         }
+        self.guard(request.headers_mut(), &found.header);
+        let principal = Principal::new(data, Arc::clone(&self.door), found.scheme).on(trail);
+        let extensions = request.extensions_mut();
+        extensions.remove::<Anonymous>();
+        extensions.insert(principal);
+        Ok(())
     }
 
     fn admit_anonymous<B>(&self, request: &mut Request<B>) {
         telemetry::anonymous();
         let extensions = request.extensions_mut();
+        if let Some(trail) = Trail::of(extensions) {
+            trail.admitted(Seen::Anonymous);
+        }
         extensions.remove::<Principal>();
         extensions.insert(Anonymous(Arc::clone(&self.door)));
     }

@@ -9,7 +9,7 @@ use super::future::ResponseFuture;
 use super::refusal::Language;
 use crate::error::{AuthError, Refusal, Rejection};
 use crate::policy::{self, Demand, PerRequest, RequestTarget, RouteRequirement};
-use crate::principal::{Caller, Method, Principal};
+use crate::principal::{By, Caller, Method, Principal, Trail};
 use crate::telemetry;
 
 /// The service behind every layer that asks something of the caller. It reads the mark that the authentication in front
@@ -58,7 +58,7 @@ impl<S> Authorize<S> {
         };
         self.asks
             .check(caller, target)
-            .map_err(|refusal| told(refusal, Some(caller.method())))
+            .map_err(|refusal| told(refusal, Some(caller.method()), request.extensions()))
     }
 }
 
@@ -69,13 +69,12 @@ pub(super) fn known_caller(extensions: &Extensions) -> Result<&Principal, Reject
         Some(Caller::Anonymous(door)) => Refusal::at_door(AuthError::CredentialMissing, door, None),
         None => Refusal::plain(AuthError::NotAuthenticated),
     };
-    Err(told(refusal, None))
+    Err(told(refusal, None, extensions))
 }
 
-/// Tells the log of a refusal; what is left is for the client.
-pub(super) fn told(refusal: Refusal, method: Option<Method>) -> Rejection {
-    telemetry::refused(&refusal, method);
-    refusal.rejection
+/// Tells of a layer's refusal; what is left is for the client.
+pub(super) fn told(refusal: Refusal, method: Option<Method>, extensions: &Extensions) -> Rejection {
+    telemetry::refused(refusal, method, Trail::of(extensions), By::Layer)
 }
 
 impl<S, B, R> Service<Request<B>> for Authorize<S>

@@ -5,6 +5,8 @@
 mod any_of;
 #[cfg(feature = "api-key")]
 mod api_key;
+#[cfg(feature = "audit")]
+mod audit;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 mod authenticate;
 mod authorize;
@@ -26,6 +28,8 @@ mod token_age;
 pub use any_of::AnyOfLayer;
 #[cfg(feature = "api-key")]
 pub use api_key::ApiKeyLayer;
+#[cfg(feature = "audit")]
+pub use audit::{Audit, AuditFuture, AuditLayer, AuditRequest};
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use authenticate::Authenticate;
 pub use authorize::Authorize;

@@ -81,8 +81,10 @@ where
         };
         let judgement = Arc::clone(&self.revocations).confirm(Arc::clone(&principal.data));
         let admit = Box::new(move |judgement: Result<_, AuthError>| {
-            judgement
-                .map_err(|error| told(Refusal::of_caller(error, &principal), Some(principal.method())))?;
+            judgement.map_err(|error| {
+                let refusal = Refusal::of_caller(error, &principal);
+                told(refusal, Some(principal.method()), request.extensions())
+            })?;
             Ok((service, request))
         });
         ResponseFuture::judging(judgement, admit, language, false)

@@ -10,7 +10,7 @@ mod token_age;
 use std::fmt;
 
 use crate::error::Refusal;
-use crate::principal::Principal;
+use crate::principal::{By, Principal};
 use crate::telemetry;
 
 pub use acr::{Acr, InvalidAcr};
@@ -52,8 +52,7 @@ impl Principal {
     /// ```
     pub fn require(&self, demand: &(impl Demand + ?Sized)) -> Result<(), crate::error::Rejection> {
         ask(demand, self).map_err(|refusal| {
-            telemetry::refused(&refusal, Some(self.method()));
-            refusal.rejection
+            telemetry::refused(refusal, Some(self.method()), self.trail.as_ref(), By::Handler)
         })
     }
 }

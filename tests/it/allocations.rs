@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use tower::{Layer, Service};
 use tower_resource_server::{
-    ApiKeyFormat, ApiKeyLayer, ApiKeyRecord, CachedKeyStore, FixedKeys, Issuer, JwtLayer, KeyDigest,
-    KeyStore, MemoryKeyStore, NewsState, ScopeLayer,
+    ApiKeyFormat, ApiKeyLayer, ApiKeyRecord, AuditLayer, AuditLog, CachedKeyStore, ChannelSink, FixedKeys,
+    Issuer, JwtLayer, KeyDigest, KeyStore, MemoryKeyStore, NewsState, ScopeLayer,
 };
 
 use crate::support::{API, ISSUER, READ, idp};
@@ -77,6 +77,9 @@ fn the_warm_path_allocates_little() {
     let authorized = jwt.layer(ScopeLayer::all([READ]).layer(inner));
     let either = jwt.clone().or(api_key.clone());
 
+    let (sink, _records) = ChannelSink::new(1);
+    let audit = AuditLayer::new(AuditLog::new(sink));
+
     // With the most that is accepted. Three of each are the first value in empty extensions; two with each API key the first
     // header of the response.
     let figures = [
@@ -87,6 +90,11 @@ fn the_warm_path_allocates_little() {
             "JWT, known, with a scope",
             count(authorized, "authorization", &known),
             3,
+        ),
+        (
+            "JWT, known, with an audit",
+            count(audit.layer(jwt.layer(inner)), "authorization", &known),
+            5,
         ),
         ("API key", count(api_key.layer(inner), "x-api-key", &keys), 5),
         (

@@ -16,7 +16,7 @@ const RANKS: &[&[&str]] = &[
     &["credential"],
     &["authenticator"],
     &["api_key", "jwks", "revocation"],
-    &["jwt", "policy"],
+    &["audit", "jwt", "policy"],
     &["layer"],
     &["adapter", "store", "testing", "guide"],
 ];
@@ -44,7 +44,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("redis::", &["store/redis/", "store/mod.rs"]),
     ("axum_core::", &["adapter/axum.rs"]),
     ("axum::", &["testing/", "lib.rs", "guide/"]),
-    ("tracing::", &["telemetry.rs"]),
+    ("tracing::", &["telemetry.rs", "audit/events.rs"]),
     ("metrics::", &["telemetry.rs"]),
     ("tower::", &["layer/", "testing/mod.rs", "lib.rs", "guide/"]),
     ("SystemTime::now(", &["clock.rs"]),

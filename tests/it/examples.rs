@@ -79,7 +79,14 @@ mod every_command_gives_the_status_beside_it_in {
             .collect();
         let run = CALLED_AS_PRINTED
             .iter()
-            .chain(&["api_keys", "conformance", "explain", "grpc", "jwks_lab"])
+            .chain(&[
+                "api_keys",
+                "conformance",
+                "consequence",
+                "explain",
+                "grpc",
+                "jwks_lab",
+            ])
             .map(ToString::to_string)
             .collect();
         assert_eq!(files, run);
@@ -394,4 +401,60 @@ fn is_up_to_date(binary: &Path, example: &str) -> std::io::Result<bool> {
         }
     }
     Ok(noted.contains(ours))
+}
+
+/// A line for each command, and what it says of it.
+#[tokio::test]
+async fn each_answer_of_consequence_stands_in_its_audit() {
+    let example = Running::start("consequence").await;
+    let client = client();
+    for line in example.commands() {
+        let (command, status) = Curl::parse(line);
+        let answer = carry_out(&client, command).await;
+        assert_eq!(answer.status().as_u16(), status, "{line}");
+    }
+    let path = example
+        .lines
+        .iter()
+        .find_map(|line| line.strip_prefix("AUDIT_FILE="));
+    let path = Path::new(path.unwrap());
+    let records = || -> Vec<(String, u64, String)> {
+        let text = std::fs::read_to_string(path).unwrap();
+        let records = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        // The first request of all was for no route.
+        let routed = records.filter(|record| record["route"].is_string());
+        let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        routed
+            .map(|record| {
+                (
+                    word(&record["route"]),
+                    record["status"].as_u64().unwrap(),
+                    word(&record["reason"]),
+                )
+            })
+            .collect()
+    };
+    let expected = [
+        ("/accounts", 401, "credential_missing"),
+        ("/accounts", 200, "ok"),
+        ("/accounts/{id}/note", 403, "scope_missing"),
+        ("/accounts/{id}/note", 200, "ok"),
+        ("/accounts/{id}/note", 401, "token_too_old"),
+        ("/transfers", 403, "not_a_user"),
+        ("/transfers", 403, "actor_not_accepted"),
+        ("/transfers", 401, "authentication_too_weak"),
+        ("/transfers", 401, "authentication_too_old"),
+        ("/transfers", 200, "ok"),
+    ];
+    let expected = expected.map(|(route, status, reason)| (route.to_owned(), status, reason.to_owned()));
+    for _ in 0..1_000 {
+        if records().len() == expected.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(records(), expected);
+    std::fs::remove_file(path).unwrap();
 }

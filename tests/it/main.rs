@@ -20,6 +20,7 @@ mod support;
 mod allocations;
 mod api_keys;
 mod architecture;
+mod audit;
 mod callers;
 mod claims;
 mod combining;

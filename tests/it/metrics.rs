@@ -6,8 +6,9 @@ use std::future::Future;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    Algorithm, ApiKeyLayer, ApiKeyRecord, CachedKeyStore, CachedKeys, FixedKeys, Issuer, JwtLayer, KeyDigest,
-    MemoryKeyStore, RedisRevocations, ResolvedIssuers, Revocation, ScopeLayer, Secret,
+    Algorithm, ApiKeyLayer, ApiKeyRecord, AuditLayer, AuditLog, AuditRecord, AuditSink, CachedKeyStore,
+    CachedKeys, FixedKeys, Issuer, JwtLayer, KeyDigest, MemoryKeyStore, RedisRevocations, ResolvedIssuers,
+    Revocation, ScopeLayer, Secret,
 };
 
 use crate::redis_server::{RedisServer, engines};
@@ -77,12 +78,31 @@ async fn everything() {
     decisions(&idp).await;
     keys(&idp).await;
     caches(&idp).await;
+    audited().await;
     if let Some(program) = engines().first() {
         let server = RedisServer::start(program);
         let list = RedisRevocations::new(server.client());
         list.warm_up().await.unwrap();
         let end = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000);
         list.revoke(&Revocation::api_key("key_1", end)).await.unwrap();
+    }
+}
+
+/// Two records, and room for one.
+async fn audited() {
+    struct Broken;
+
+    impl AuditSink for Broken {
+        type Error = std::io::Error;
+
+        async fn write(&mut self, _: &[AuditRecord]) -> std::io::Result<()> {
+            Err(std::io::Error::other("the disk is full"))
+        }
+    }
+
+    let app = whoami().layer(AuditLayer::new(AuditLog::new(Broken).most_queued(1)));
+    for _ in 0..2 {
+        call(&app, request(&[])).await;
     }
 }
 

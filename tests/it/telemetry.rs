@@ -88,7 +88,7 @@ fn counted(work: impl Future<Output = ()>) -> BTreeSet<String> {
 }
 
 /// `name{label=value,…}` and the value, for every metric that was set.
-fn measured(work: impl Future<Output = ()>) -> Vec<(String, DebugValue)> {
+pub(crate) fn measured(work: impl Future<Output = ()>) -> Vec<(String, DebugValue)> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || logged(work));
