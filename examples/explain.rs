@@ -7,7 +7,8 @@
 //!
 //! The first form asks the issuer for its keys; the second reads them from a file and opens no socket. The token comes from
 //! the standard input, so that it stays out of the shell's history and of the list of processes; `Bearer ` may stand before
-//! it. The status is 0 for a good token, 1 for one that is refused, and 2 if nothing could be asked.
+//! it. The status is 0 for a good token, 1 for one that is refused, also because
+//! the issuer's keys cannot be had, and 2 for a command that cannot be understood.
 //!
 //! Everything that it does not take as an argument is as in `Issuer::builder`. Where your service says more there (a profile,
 //! algorithms, scopes), say the same in `issuer`.

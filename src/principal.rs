@@ -15,6 +15,8 @@ use crate::shared_text::SharedStr;
 
 mod trail;
 
+#[cfg(feature = "audit")]
+pub(crate) use trail::Steps;
 pub(crate) use trail::{By, Refused, Seen, Trail};
 
 /// How a caller proved who it is.

@@ -86,7 +86,8 @@ impl AuditLog {
 
     /// How many records may wait, those that the sink has in hand included; at least 1. A record that finds no room is dropped.
     /// Set it before the log is cloned: a clone keeps what it was made with.
-    /// Default: 8,192, because that is about 2 MB, and some seconds of a busy node.
+    /// Default: 8,192, because that is some seconds of a busy node, and about 4 MB: a record copies what it tells of a
+    /// caller, and not its token.
     #[must_use]
     pub fn most_queued(mut self, records: usize) -> Self {
         self.most_queued = u64::try_from(records).unwrap_or(u64::MAX).max(1);

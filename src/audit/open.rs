@@ -8,7 +8,7 @@ use super::log::AuditLog;
 use super::record::{AuditRecord, Decision, Ending};
 use crate::clock::Clock;
 use crate::error::Rejection;
-use crate::principal::{By, Caller, Refused, Seen, Trail};
+use crate::principal::{By, Caller, Refused, Seen, Steps, Trail};
 
 /// In bytes. What is longer is no method that anybody serves.
 const LONGEST_METHOD: usize = 32;
@@ -115,7 +115,7 @@ impl Drop for Open {
         let steps = self.trail.close();
         record.taken = self.clock.monotonic().saturating_sub(self.started);
         record.ending = self.answer.ending.unwrap_or(Ending::Cancelled);
-        record.decide(steps.caller, steps.refusal, self.answer.rejection.as_ref());
+        record.decide(steps, self.answer.rejection.as_ref());
         self.log.push(record);
     }
 }
@@ -123,9 +123,10 @@ impl Drop for Open {
 impl AuditRecord {
     /// A refusal that is in the answer is what was decided. One that is not counts if a layer refused, which ends a request; a
     /// handler may have asked and gone on, and then its answer is no failure.
-    fn decide(&mut self, caller: Option<Seen>, refusal: Option<Refused>, answered: Option<&Rejection>) {
-        let passed = self.seen(caller);
-        let refusal = refusal.filter(|refusal| refusal.by == By::Layer || !self.is_success());
+    fn decide(&mut self, steps: Steps, answered: Option<&Rejection>) {
+        let passed = self.seen(steps.caller);
+        let counts = |refusal: &Refused| refusal.by == By::Layer || !self.is_success();
+        let refusal = steps.refusal.filter(|refusal| !steps.pending && counts(refusal));
         self.decision = match (answered, refusal) {
             (Some(rejection), refusal) => {
                 let same = refusal.filter(|refusal| refusal.reason == rejection.reason());
@@ -140,6 +141,7 @@ impl AuditRecord {
                 self.refused_key = refusal.key_id;
                 Decision::Refused
             }
+            (None, None) if steps.pending => Decision::Undecided,
             (None, None) => passed.unwrap_or_else(|| self.nobody_decided()),
         };
     }

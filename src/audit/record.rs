@@ -26,7 +26,7 @@ pub struct AuditRecord {
     pub(super) ending: Ending,
     pub(super) status: Option<u16>,
     pub(super) grpc_status: Option<u16>,
-    pub(super) caller: Option<Arc<PrincipalData>>,
+    pub(super) caller: Option<Arc<Who>>,
     pub(super) refused_key: Option<Arc<str>>,
     pub(super) requirement: Option<Box<str>>,
     pub(super) address: Option<IpAddr>,
@@ -82,6 +82,32 @@ impl Ending {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+}
+
+/// What is told of a caller, copied: records that wait must not keep whole tokens, and the claims in them.
+#[derive(Clone)]
+pub(super) struct Who {
+    identity: Identity,
+    client: Option<Box<str>>,
+    credential_id: Option<Box<str>>,
+    actor: Option<Box<Actor>>,
+}
+
+impl Who {
+    fn of(data: &PrincipalData) -> Self {
+        let copy = |word: Option<&str>| word.map(Box::from);
+        Self {
+            identity: data.identity.clone(),
+            client: copy(data.client.as_deref()),
+            credential_id: copy(data.credential_id.as_deref()),
+            actor: data.actor.clone(),
+        }
+    }
+
+    fn credential_id_of(&self, method: Method) -> Option<&str> {
+        let id = self.credential_id.as_deref();
+        id.filter(|_| self.identity.method() == method)
     }
 }
 
@@ -202,7 +228,7 @@ impl AuditRecord {
         match caller? {
             Seen::Anonymous => Some(Decision::Anonymous),
             Seen::Known(data) => {
-                self.caller = Some(data);
+                self.caller = Some(Arc::new(Who::of(&data)));
                 Some(Decision::Allowed)
             }
         }

@@ -20,5 +20,5 @@ fn cut(text: &str) -> &str {
 /// Control characters, and those that end a line or turn the order of letters without being one.
 pub(super) fn is_unseen(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -39,7 +39,10 @@ impl JwtAuthenticator {
 
     /// The judgement, whatever must be waited for.
     pub(super) async fn judgement(&self, token: &[u8]) -> Judgement {
-        match self.judge_token(token)? {
+        if token.len() > self.most_token_bytes {
+            return Err(AuthError::TokenTooLong);
+        }
+        match self.judge_unknown(token, None)? {
             Verdict::Done(judgement) => judgement,
             Verdict::Pending(judgement) => judgement.await,
         }
@@ -55,6 +58,11 @@ impl JwtAuthenticator {
             return Ok(Verdict::Done(Ok(known)));
         }
         telemetry::cache(telemetry::Cache::Tokens, telemetry::Looked::Miss);
+        self.judge_unknown(token, name)
+    }
+
+    /// What has no name is not remembered.
+    fn judge_unknown(&self, token: &[u8], name: Option<TokenName>) -> Result<Verdict, AuthError> {
         read_token(token, |unverified| {
             match self.issuers.find(unverified.issuer()?) {
                 Found::Here(issuer) => self.fresh(name, token, &issuer).start(unverified),

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 
 use crate::audit::{AuditLog, Open, Told, plain};
 use crate::clock::{Clock, SystemClock};
-use crate::principal::Trail;
+use crate::principal::{Principal, Trail};
 
 /// Keeps a record of every request and what was decided about it, in an [`AuditLog`]. It changes nothing, and no request waits
 /// for it.
@@ -139,7 +139,12 @@ impl AuditLayer {
         let (log, clock) = (self.log.clone(), Arc::clone(&self.clock));
         let mut open = Open::new(log, clock, request.method(), request.extensions());
         open.tell(self.host.tell(request));
-        request.extensions_mut().insert(open.trail());
+        let extensions = request.extensions_mut();
+        extensions.insert(open.trail());
+        // Of an authentication further outside: what is asked of it from here on is told as well.
+        if let Some(principal) = extensions.get_mut::<Principal>() {
+            principal.trail = Some(open.trail());
+        }
         Some(open)
     }
 }

@@ -189,6 +189,9 @@ where
                 self.gate.admit(&mut request, judgement, &found)
             }
             Decision::Judged(Verdict::Pending(judgement), found) => {
+                if let Some(trail) = Trail::of(request.extensions()) {
+                    trail.asks();
+                }
                 let (service, gate) = (self.take_ready(), Arc::clone(&self.gate));
                 let private = found.is_hidden_from_caches();
                 let admit = Box::new(move |judgement| {

@@ -58,7 +58,11 @@ impl<S> Authorize<S> {
         };
         self.asks
             .check(caller, target)
-            .map_err(|refusal| told(refusal, Some(caller.method()), request.extensions()))
+            .map_err(|refusal| told(refusal, Some(caller.method()), request.extensions()))?;
+        if let Some(trail) = &caller.trail {
+            trail.passed();
+        }
+        Ok(())
     }
 }
 

@@ -79,12 +79,18 @@ where
             Ok(principal) => principal.clone(),
             Err(rejection) => return ResponseFuture::refused(rejection, language, false),
         };
+        if let Some(trail) = &principal.trail {
+            trail.asks();
+        }
         let judgement = Arc::clone(&self.revocations).confirm(Arc::clone(&principal.data));
         let admit = Box::new(move |judgement: Result<_, AuthError>| {
             judgement.map_err(|error| {
                 let refusal = Refusal::of_caller(error, &principal);
                 told(refusal, Some(principal.method()), request.extensions())
             })?;
+            if let Some(trail) = &principal.trail {
+                trail.passed();
+            }
             Ok((service, request))
         });
         ResponseFuture::judging(judgement, admit, language, false)

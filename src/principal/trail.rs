@@ -16,6 +16,8 @@ pub(crate) struct Trail(Mutex<Steps>);
 pub(crate) struct Steps {
     pub(crate) caller: Option<Seen>,
     pub(crate) refusal: Option<Refused>,
+    /// Somebody has been asked and has not answered: a store, an issuer, the place where revocations are kept.
+    pub(crate) pending: bool,
     closed: bool,
 }
 
@@ -56,11 +58,29 @@ impl Trail {
         self.step(|steps| {
             steps.caller = Some(caller);
             steps.refusal = None;
+            steps.pending = false;
         });
     }
 
     pub(crate) fn refused(&self, refusal: Refused) {
-        self.step(|steps| steps.refusal = Some(refusal));
+        self.step(|steps| {
+            steps.refusal = Some(refusal);
+            steps.pending = false;
+        });
+    }
+
+    /// Nothing is decided until somebody has answered.
+    #[cfg(any(feature = "api-key", feature = "jwt"))]
+    pub(crate) fn asks(&self) {
+        self.step(|steps| steps.pending = true);
+    }
+
+    /// A layer that asks something let the request pass. If one refused it before, it was tried again.
+    pub(crate) fn passed(&self) {
+        self.step(|steps| {
+            steps.pending = false;
+            steps.refusal.take_if(|refusal| refusal.by == By::Layer);
+        });
     }
 
     /// A principal may outlive its request: what it is asked then is nobody's answer any more.

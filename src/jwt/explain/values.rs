@@ -69,8 +69,13 @@ pub(super) fn error(text: &str) -> String {
     }
     cut.chars()
         .map(|one| match one {
-            one if one.is_control() => one.escape_default().to_string(),
+            // What a stranger wrote must neither end a line nor turn the order of letters.
+            one if one.is_control() || turns(one) => one.escape_default().to_string(),
             one => one.to_string(),
         })
         .collect()
+}
+
+fn turns(letter: char) -> bool {
+    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

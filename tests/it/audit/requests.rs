@@ -3,6 +3,7 @@ use std::future::{pending, poll_fn};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,9 +24,10 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_resource_server::testing::TestIssuer;
 use tower_resource_server::{
-    ApiKeyLayer, ApiKeyRecord, AuditLayer, CallerKind, CallerLayer, Claims, Clock, Decision, Ending,
-    JwtLayer, KeyDigest, KeyStore, MemoryKeyStore, MemoryRevocations, Principal, Rejection, Requirement,
-    Revocation, RevocationCheckLayer, ScopeLayer, StepUp, StepUpLayer, TokenAgeLayer,
+    ApiKeyLayer, ApiKeyRecord, AuditLayer, CallerKind, CallerLayer, Claims, Clock, CredentialFacts, Decision,
+    Ending, JwtLayer, KeyDigest, KeyStore, MemoryKeyStore, MemoryRevocations, Principal, Rejection,
+    Requirement, Revocation, RevocationCheckLayer, Revocations, ScopeLayer, Standing, StepUp, StepUpLayer,
+    TokenAgeLayer,
 };
 
 use super::{Audited, told};
@@ -429,6 +431,16 @@ async fn an_audit_inside_of_the_authentication_knows_whom_it_let_in() {
     )
     .await;
     assert_eq!(told(&audited.one().await), "anonymous ok answered 200 - - -");
+    let hides = route(|caller: Principal| async move {
+        writes(&caller).map_or(StatusCode::NOT_FOUND, |()| StatusCode::OK)
+    });
+    let app = hides.layer(audited.layer()).layer(JwtLayer::new(idp.issuer()));
+    call(&app, bearer(&idp.token().subject("alice").sign())).await;
+    let record = told(&audited.one().await);
+    assert_eq!(
+        record,
+        "refused scope_missing answered 404 jwt alice scope=\"orders:write\""
+    );
 }
 
 #[tokio::test]
@@ -540,6 +552,98 @@ async fn a_cancelled_request_is_recorded_with_what_was_decided_by_then() {
     assert_eq!(
         record,
         "refused scope_missing cancelled - api_key robot scope=\"orders:write\""
+    );
+}
+
+/// Asks for ever.
+#[derive(Debug)]
+struct NeverTold;
+
+impl Revocations for NeverTold {
+    type Error = Infallible;
+
+    fn standing(&self, _: &CredentialFacts<'_>) -> Standing {
+        Standing::Good
+    }
+
+    async fn confirm(&self, _: &CredentialFacts<'_>) -> Result<Standing, Infallible> {
+        pending().await
+    }
+}
+
+#[tokio::test]
+async fn what_ends_while_somebody_is_asked_is_undecided_whoever_ends_it() {
+    let mut audited = Audited::new();
+    let check = RevocationCheckLayer::new(NeverTold);
+    let checked = whoami().layer(check).layer(ApiKeyLayer::new(store()));
+    cancel(checked.clone().layer(audited.layer()), with_key(KEY)).await;
+    let record = told(&audited.one().await);
+    assert_eq!(record, "undecided ok cancelled - api_key robot -");
+    // A limit on time between the two answers for it.
+    let answers = |app: Router| {
+        service_fn(move |request: Request| {
+            let app = app.clone();
+            async move {
+                cancel(app, request).await;
+                Ok::<_, Infallible>(StatusCode::REQUEST_TIMEOUT.into_response())
+            }
+        })
+    };
+    let service = audited.layer().layer(answers(checked));
+    service.oneshot(with_key(KEY)).await.unwrap();
+    let record = told(&audited.one().await);
+    assert_eq!(record, "undecided ok answered 408 api_key robot -");
+    let silent = whoami().layer(ApiKeyLayer::new(Silent));
+    audited
+        .layer()
+        .layer(answers(silent))
+        .oneshot(with_key(KEY))
+        .await
+        .unwrap();
+    assert_eq!(told(&audited.one().await), "undecided ok answered 408 - - -");
+}
+
+/// Fails once.
+#[derive(Debug, Default)]
+struct Recovers(AtomicBool);
+
+impl Revocations for Recovers {
+    type Error = std::io::Error;
+
+    fn standing(&self, _: &CredentialFacts<'_>) -> Standing {
+        Standing::Good
+    }
+
+    async fn confirm(&self, _: &CredentialFacts<'_>) -> Result<Standing, std::io::Error> {
+        if self.0.swap(true, Ordering::Relaxed) {
+            return Ok(Standing::Good);
+        }
+        Err(std::io::Error::other("for a moment"))
+    }
+}
+
+#[tokio::test]
+async fn what_a_layer_refused_and_let_pass_when_it_was_tried_again_is_allowed() {
+    let mut audited = Audited::new();
+    let checked = whoami().layer(RevocationCheckLayer::new(Recovers::default()));
+    let twice = service_fn(move |request: Request| {
+        let checked = checked.clone();
+        async move {
+            let (parts, _) = request.into_parts();
+            let again = Request::from_parts(parts.clone(), Body::empty());
+            let first = checked
+                .clone()
+                .oneshot(Request::from_parts(parts, Body::empty()))
+                .await?;
+            assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
+            checked.oneshot(again).await
+        }
+    });
+    let service = audited.layer().layer(ApiKeyLayer::new(store()).layer(twice));
+    service.oneshot(with_key(KEY)).await.unwrap();
+    assert_eq!(
+        told(&audited.one().await),
+        "allowed ok answered 200 api_key robot -"
     );
 }
 
