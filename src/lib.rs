@@ -151,6 +151,8 @@ mod scope;
 mod secret;
 mod shared_text;
 mod telemetry;
+#[cfg(any(feature = "audit", feature = "jwt"))]
+mod writing;
 
 mod adapter;
 #[cfg(feature = "api-key")]

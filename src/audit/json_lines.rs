@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 
-use super::text::is_unseen;
 use super::{AuditRecord, AuditSink};
+use crate::writing::is_unseen;
 
 /// Writes each record as one line of JSON, and flushes after each batch, on a thread where it may block.
 ///

@@ -1,5 +1,7 @@
 //! Texts that a host's functions return, which may have them from a request.
 
+use crate::writing::is_unseen;
+
 /// In bytes. A template of a route and an id are shorter; a longer one is an attack or a mistake.
 const LONGEST: usize = 256;
 
@@ -15,10 +17,4 @@ fn cut(text: &str) -> &str {
         end -= 1;
     }
     text.get(..end).unwrap_or_default()
-}
-
-/// Control characters, and those that end a line or turn the order of letters without being one.
-pub(super) fn is_unseen(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+// Scopes and classes stand between quotes, with spaces between them (RFC 6749 section 3.3, RFC 9470 section 3).
+use crate::scope::is_scope_token;
+
 /// An authentication context class (`acr`, OpenID Connect Core section 2): a name for how strongly a user was authenticated, which
 /// the issuer and its resource servers agreed on. Compared to the letter.
 ///
@@ -31,7 +34,7 @@ impl Acr {
     )]
     pub const fn from_static(text: &'static str) -> Self {
         assert!(
-            is_word(text.as_bytes()),
+            is_scope_token(text.as_bytes()),
             "an authentication context class is one or more visible ASCII characters, without \" and \\"
         );
         Self(Cow::Borrowed(text))
@@ -40,7 +43,7 @@ impl Acr {
     /// A class read at run time.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidAcr> {
         let text = text.into();
-        if is_word(text.as_bytes()) {
+        if is_scope_token(text.as_bytes()) {
             Ok(Self(Cow::Owned(text)))
         } else {
             Err(InvalidAcr)
@@ -57,18 +60,4 @@ impl fmt::Display for Acr {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
-}
-
-/// They are separated by spaces and stand between quotes (RFC 9470 section 3).
-const fn is_word(mut bytes: &[u8]) -> bool {
-    if bytes.is_empty() {
-        return false;
-    }
-    while let [first, rest @ ..] = bytes {
-        if !matches!(first, 0x21 | 0x23..=0x5b | 0x5d..=0x7e) {
-            return false;
-        }
-        bytes = rest;
-    }
-    true
 }

@@ -8,6 +8,7 @@ const RANKS: &[&[&str]] = &[
     &["secret"],
     &["clock"],
     &["shared_text"],
+    &["writing"],
     &["scope"],
     &["challenge"],
     &["principal"],

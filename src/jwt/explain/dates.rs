@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::json::LATEST_DATE;
+use crate::writing::to_the_second;
 
 const DAY: u64 = 86_400;
 
@@ -12,36 +13,7 @@ pub(super) fn moment(date: Duration) -> String {
     if date.as_secs() > LATEST_DATE {
         return format!("{} s after 1970", date.as_secs());
     }
-    let (mut days, second) = (date.as_secs() / DAY, date.as_secs() % DAY);
-    let mut year = 1970;
-    while days >= days_of_year(year) {
-        days -= days_of_year(year);
-        year += 1;
-    }
-    let mut month = 1;
-    for length in lengths_of_months(year) {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute) = (second / 3_600, second / 60 % 60);
-    format!(
-        "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{:02}Z",
-        days + 1,
-        second % 60
-    )
-}
-
-fn days_of_year(year: u64) -> u64 {
-    lengths_of_months(year).iter().sum()
-}
-
-fn lengths_of_months(year: u64) -> [u64; 12] {
-    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let february = if is_leap { 29 } else { 28 };
-    [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    to_the_second(date.as_secs()) + "Z"
 }
 
 /// `5 min 30 s ago`, `in 2 d 3 h`.

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::writing::is_unseen;
+
 const LONGEST_TEXT: usize = 120;
 const LONGEST_ERROR: usize = 600;
 const MOST_PIECES: usize = 24;
@@ -70,12 +72,8 @@ pub(super) fn error(text: &str) -> String {
     cut.chars()
         .map(|one| match one {
             // What a stranger wrote must neither end a line nor turn the order of letters.
-            one if one.is_control() || turns(one) => one.escape_default().to_string(),
+            one if is_unseen(one) => one.escape_default().to_string(),
             one => one.to_string(),
         })
         .collect()
-}
-
-fn turns(letter: char) -> bool {
-    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
