@@ -30,6 +30,17 @@ impl From<Arc<str>> for SharedStr {
     }
 }
 
+impl From<&SharedStr> for Arc<str> {
+    /// Copies only a part.
+    fn from(text: &SharedStr) -> Self {
+        if text.part == (0..text.whole.len()) {
+            Self::clone(&text.whole)
+        } else {
+            Self::from(&**text)
+        }
+    }
+}
+
 impl From<String> for SharedStr {
     fn from(text: String) -> Self {
         Self::from(Arc::<str>::from(text))

@@ -7,6 +7,7 @@
 //! | `resource_server_key_state` | gauge | `issuer`, `state` | 1 for the state that the keys are in, 0 for the others |
 //! | `resource_server_key_fetch_state` | gauge | `issuer`, `state` | the same for the fetch |
 //! | `resource_server_api_key_loads_total` | counter | `outcome` | each question of a `CachedKeyStore` to its store that ends |
+//! | `resource_server_api_key_requests_total` | counter | `key_id`, `outcome` | only where a `UsageRecorder` is told to: what each key was presented for, added when it was written down |
 //! | `resource_server_cache_total` | counter | `cache`, `outcome` | each look into a cache, and each entry that had to make room |
 //! | `resource_server_revocation_lag_seconds` | gauge | | whenever the task that hears of revocations has asked: how old what it knows is |
 //! | `resource_server_revocations` | gauge | `state` | at the same time: how many orders are known, and how many of them the engine may lack |
@@ -15,12 +16,14 @@
 //!
 //! | label | values |
 //! |---|---|
-//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed`; for caches `hit`, `miss`, `evicted` |
+//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed`; for caches `hit`, `miss`, `evicted`; for requests by key `accepted`, `limited`, `refused` |
+//! | `key_id` | the id of a key's record |
 //! | `cache` | `tokens`, `api_keys`, `issuers` |
 //! | `method` | `jwt`, `api_key`, `none` |
 //! | `reason` | `ok`, or a reason code of [`AuthError`](crate::error::AuthError::reason) |
 //!
-//! Labels are bounded: never a subject, a key, a `kid` or anything else of a request.
+//! Labels are bounded: never a subject, a key, a `kid` or anything else of a request. The exception is `key_id`, which has to
+//! be asked for, and is never the id of a key that no store knows.
 //!
 //! | event | level | fields | when |
 //! |---|---|---|---|
@@ -62,6 +65,10 @@ mod names {
     pub(super) const STATE: &str = "state";
     #[cfg(feature = "stored-keys")]
     pub(super) const API_KEY_LOADS: &str = "resource_server_api_key_loads_total";
+    #[cfg(feature = "stored-keys")]
+    pub(super) const API_KEY_REQUESTS: &str = "resource_server_api_key_requests_total";
+    #[cfg(feature = "stored-keys")]
+    pub(super) const KEY_ID: &str = "key_id";
     #[cfg(any(feature = "jwt", feature = "stored-keys"))]
     pub(super) const CACHE: &str = "resource_server_cache_total";
     #[cfg(any(feature = "jwt", feature = "stored-keys"))]
@@ -317,6 +324,18 @@ pub(crate) fn keys_aged(issuer: &str, keys: &'static str) {
 pub(crate) fn key_loaded(outcome: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!(names::API_KEY_LOADS, names::OUTCOME => outcome).increment(1);
+}
+
+/// What a key was presented for, now that it was written down. A label value for each key: only for who asked for it.
+#[cfg(all(feature = "stored-keys", feature = "metrics"))]
+pub(crate) fn key_requests(key_id: &Arc<str>, accepted: u64, limited: u64, refused: u64) {
+    for (outcome, count) in [("accepted", accepted), ("limited", limited), ("refused", refused)] {
+        if count > 0 {
+            let key_id = metrics::SharedString::from(Arc::clone(key_id));
+            metrics::counter!(names::API_KEY_REQUESTS, names::KEY_ID => key_id, names::OUTCOME => outcome)
+                .increment(count);
+        }
+    }
 }
 
 /// Once, until it answers again.

@@ -57,10 +57,12 @@ pub(crate) fn table(records: &[ApiKeyRecord]) -> String {
         "EXPIRES",
         "LAST USED",
         "USES",
+        "LIMITED",
+        "REFUSED",
     ];
     let mut rows = vec![heads.map(str::to_owned)];
     rows.extend(records.iter().map(row));
-    let mut widths = [0; 10];
+    let mut widths = [0; 12];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -74,7 +76,7 @@ pub(crate) fn table(records: &[ApiKeyRecord]) -> String {
     lines.collect()
 }
 
-fn row(record: &ApiKeyRecord) -> [String; 10] {
+fn row(record: &ApiKeyRecord) -> [String; 12] {
     let start = record
         .start()
         .map_or_else(String::new, |start| format!("{start}…"));
@@ -89,6 +91,8 @@ fn row(record: &ApiKeyRecord) -> [String; 10] {
         date(record.expires_at(), "never"),
         date(record.last_used_at(), "never"),
         record.uses().to_string(),
+        record.limited().to_string(),
+        record.refused().to_string(),
     ]
     .map(|cell| cell.replace(char::is_control, "?"))
 }
@@ -126,6 +130,8 @@ pub(crate) fn told(record: &ApiKeyRecord) -> Value {
         "revoked_at": date(record.revoked_at()),
         "last_used_at": date(record.last_used_at()),
         "uses": record.uses(),
+        "limited": record.limited(),
+        "refused": record.refused(),
         "rotated_to": record.rotated_to(),
         "rotated_from": record.rotated_from(),
         "plan": record.plan(),

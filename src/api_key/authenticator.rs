@@ -59,12 +59,12 @@ impl Judge {
         let found = found.map_err(AuthError::StoreUnavailable)?;
         let record = found.unwrap_or_else(|| self.nobody.clone());
         let now = self.clock.now();
-        let principal = record.judge(digest, now)?;
+        let judgement = record.judge(digest, now);
         #[cfg(feature = "stored-keys")]
         if let Some(usage) = &self.usage {
-            usage.count(&record, now);
+            usage.judged(&record, &judgement, now);
         }
-        Ok(principal)
+        judgement
     }
 }
 

@@ -127,9 +127,20 @@ impl ApiKeyRecord {
         self.0.told.last_used_at
     }
 
-    /// How often the key was used, as far as it was written down.
+    /// How often the key was used, as far as it was written down: requests that were authenticated by it.
     pub fn uses(&self) -> u64 {
         self.0.told.uses
+    }
+
+    /// How many of the uses were turned away by a limit, as far as it was written down.
+    pub fn limited(&self) -> u64 {
+        self.0.told.limited
+    }
+
+    /// How often the key was presented while it was revoked, had expired or was not valid yet, as far as it was written
+    /// down. These are no uses.
+    pub fn refused(&self) -> u64 {
+        self.0.told.refused
     }
 
     /// The id of the key that took this one's place in a rotation.
@@ -171,6 +182,8 @@ impl ApiKeyRecord {
         told.id = Arc::clone(&stored.id);
         told.digest = stored.digest;
         told.uses = stored.uses;
+        told.limited = stored.limited;
+        told.refused = stored.refused;
         told.last_used_at = stored.last_used_at;
         told.revision = stored.revision.saturating_add(1);
         told.build()
@@ -182,7 +195,11 @@ impl ApiKeyRecord {
     pub fn with_uses(&self, used: &KeyUses) -> Self {
         let mut told = self.to_builder();
         told.uses = told.uses.saturating_add(used.uses);
-        told.last_used_at = told.last_used_at.max(Some(used.last_used_at));
+        told.limited = told.limited.saturating_add(used.limited);
+        told.refused = told.refused.saturating_add(used.refused);
+        if used.uses > 0 {
+            told.last_used_at = told.last_used_at.max(Some(used.last_used_at));
+        }
         told.build()
     }
 

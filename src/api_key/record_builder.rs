@@ -22,6 +22,8 @@ pub struct ApiKeyRecordBuilder {
     pub(super) revoked_at: Option<SystemTime>,
     pub(super) last_used_at: Option<SystemTime>,
     pub(super) uses: u64,
+    pub(super) limited: u64,
+    pub(super) refused: u64,
     pub(super) rotated_to: Option<Box<str>>,
     pub(super) rotated_from: Option<Box<str>>,
     pub(super) plan: Option<Box<str>>,
@@ -44,6 +46,8 @@ impl ApiKeyRecordBuilder {
             revoked_at: None,
             last_used_at: None,
             uses: 0,
+            limited: 0,
+            refused: 0,
             rotated_to: None,
             rotated_from: None,
             plan: None,
@@ -121,6 +125,20 @@ impl ApiKeyRecordBuilder {
     #[must_use]
     pub fn uses(mut self, uses: u64) -> Self {
         self.uses = uses;
+        self
+    }
+
+    /// How many of the uses were turned away by a limit. Default: 0, because a record is made before the key is used.
+    #[must_use]
+    pub fn limited(mut self, limited: u64) -> Self {
+        self.limited = limited;
+        self
+    }
+
+    /// How often the key was presented while it was not valid. Default: 0, because a record is made before the key is used.
+    #[must_use]
+    pub fn refused(mut self, refused: u64) -> Self {
+        self.refused = refused;
         self
     }
 

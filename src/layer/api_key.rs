@@ -87,8 +87,8 @@ impl ApiKeyLayer {
         self
     }
 
-    /// Writes down how often each key is used, and when last. Default: nothing is written, because a store need not be able
-    /// to.
+    /// Writes down how often each key is used and refused, and when it was last used. Default: nothing is written, because a
+    /// store need not be able to.
     #[cfg(feature = "stored-keys")]
     #[must_use]
     pub fn usage(mut self, usage: UsageRecorder) -> Self {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tower_resource_server::testing::TestIssuer;
+use tower_resource_server::testing::{PrincipalBuilder, TestIssuer};
 use tower_resource_server::{
     Algorithm, ApiKeyLayer, ApiKeyRecord, AuditLayer, AuditLog, AuditRecord, AuditSink, CachedKeyStore,
-    CachedKeys, FixedKeys, Issuer, JwtLayer, KeyDigest, MemoryKeyStore, RedisRevocations, ResolvedIssuers,
-    Revocation, ScopeLayer, Secret,
+    CachedKeys, FixedKeys, Issuer, JwtLayer, KeyDigest, KeyRegistry, MemoryKeyStore, RedisRevocations,
+    ResolvedIssuers, Revocation, ScopeLayer, Secret, UsageRecorder,
 };
 
 use crate::redis_server::{RedisServer, engines};
@@ -17,7 +18,7 @@ use crate::support::{API, KEY, WRITE, bearer, call, idp, request, store, whoami}
 use crate::telemetry::{Given, settle};
 
 /// What the exporter shows after this work.
-fn scraped(work: impl Future<Output = ()>) -> String {
+pub(crate) fn scraped(work: impl Future<Output = ()>) -> String {
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -28,7 +29,7 @@ fn scraped(work: impl Future<Output = ()>) -> String {
 }
 
 /// A sample: its metric, its labels, its value.
-fn samples(scraped: &str) -> Vec<(&str, BTreeMap<&str, &str>, f64)> {
+pub(crate) fn samples(scraped: &str) -> Vec<(&str, BTreeMap<&str, &str>, f64)> {
     let lines = scraped
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -79,6 +80,7 @@ async fn everything() {
     keys(&idp).await;
     caches(&idp).await;
     audited().await;
+    by_key().await;
     if let Some(program) = engines().first() {
         let server = RedisServer::start(program);
         let list = RedisRevocations::new(server.client());
@@ -144,6 +146,31 @@ async fn caches(idp: &TestIssuer) {
     }
 }
 
+/// One key with every outcome.
+async fn by_key() {
+    let keys = Arc::new(store());
+    let usage = UsageRecorder::new(Arc::clone(&keys)).metrics_by_key();
+    let app = whoami().layer(ApiKeyLayer::new(Arc::clone(&keys)).usage(usage.clone()));
+    call(&app, request(&[("x-api-key", KEY)])).await;
+    usage.limited(&PrincipalBuilder::api_key("key_1", "robot").build());
+    keys.revoke("key_1").await.unwrap();
+    call(&app, request(&[("x-api-key", KEY)])).await;
+    usage.flush().await.unwrap();
+}
+
+#[test]
+fn requests_by_key_are_shown_by_outcome() {
+    let text = scraped(by_key());
+    let count = |outcome| {
+        let labels = [("key_id", "key_1"), ("outcome", outcome)];
+        value(&text, "resource_server_api_key_requests_total", &labels)
+    };
+    assert_eq!(
+        (count("accepted"), count("limited"), count("refused")),
+        (1.0, 1.0, 1.0)
+    );
+}
+
 #[test]
 fn the_exporter_shows_every_metric_of_the_guide_with_its_labels_and_no_other() {
     let text = scraped(everything());
@@ -169,7 +196,7 @@ fn the_exporter_shows_every_metric_of_the_guide_with_its_labels_and_no_other() {
         shown.insert((name.to_owned(), kinds[name].to_owned()));
         for (label, value) in its_labels {
             let row = labels.iter().find(|cells| cells[0] == label).unwrap();
-            let is_free = ["reason", "issuer"].contains(&label);
+            let is_free = ["reason", "issuer", "key_id"].contains(&label);
             let words = row[1].split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             assert!(
                 is_free || words.into_iter().any(|word| word == value),

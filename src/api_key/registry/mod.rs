@@ -59,8 +59,10 @@ pub trait KeyRegistry: KeyStore {
     /// is a key that works after it was revoked: [`find`](KeyStore::find) must see the change from now on.
     fn commit(&self, change: &KeyChange) -> impl Future<Output = Result<Committed, Self::Error>> + Send;
 
-    /// Adds to the counts of uses, all keys at once, and moves the times of last use forwards, never backwards. Neither
-    /// counts as a change of the record: its revision stays. Ids that are not there are passed over.
+    /// Adds to the counts of uses, of uses that a limit turned away and of refusals, all keys at once, and moves the times of
+    /// last use forwards, never backwards. The time of last use tells of accepted uses only: where
+    /// [`uses`](KeyUses::uses) is 0, the stored time stays, and if there is none, there is none after it. None of this counts
+    /// as a change of the record: its revision stays. Ids that are not there are passed over.
     fn add_uses(&self, uses: &[KeyUses]) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// The time that keys are made, expire and are revoked at. Default: the operating system's.

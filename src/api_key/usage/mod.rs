@@ -9,13 +9,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify};
 
 use super::{ApiKeyRecord, KeyRegistry, KeyUses};
-use crate::authenticator::BoxFuture;
+use crate::authenticator::{BoxFuture, Judgement};
 use crate::error::{Told, chain};
+use crate::principal::{Method, Principal};
 use crate::telemetry;
 
 mod counts;
 
-use counts::Counts;
+use counts::{Counts, Tally};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Below, a task would only turn in circles.
@@ -28,6 +29,16 @@ const BATCH: usize = 10_000;
 
 /// Writes down how often each API key is used, and when last, at no cost to the request: uses are counted in memory, and
 /// written in one statement for all keys in each interval (for every 10,000 keys, if there are more).
+///
+/// | what became of a request that presents a key | where it counts |
+/// |---|---|
+/// | it was authenticated | [`uses`](ApiKeyRecord::uses), [`last_used_at`](ApiKeyRecord::last_used_at) |
+/// | it was authenticated, and then turned away by a limit; see [`limited`](Self::limited) | there, and in [`limited`](ApiKeyRecord::limited) besides |
+/// | it was refused, since the key was revoked, had expired or was not valid yet | [`refused`](ApiKeyRecord::refused) |
+/// | it was refused, since no store knows the key | nowhere: the key is nobody's |
+///
+/// The record decides. What refuses a request after that changes nothing: a scope that is missing, or the
+/// `revocations` of a layer, which withdraw a key beside its record.
 ///
 /// Hand it to a layer, and call [`flush`](Self::flush) when the service ends. A clone counts into the same place.
 ///
@@ -48,13 +59,13 @@ const BATCH: usize = 10_000;
 ///
 /// # What can be lost, and what can count twice
 ///
-/// While the store is down, uses are kept and written when it is back, of up to [`most_keys`](Self::most_keys) different
-/// keys; uses of further keys are dropped, and [`lost`](Self::lost) says how many. What was not written when the process
-/// ends is lost, unless `flush` was called. If the store fails after it has written and before it has said so, those uses
-/// count twice. Times of last use are exact to the second.
+/// While the store is down, counts are kept and written when it is back, of up to [`most_keys`](Self::most_keys) different
+/// keys; those of further keys are dropped, and [`lost`](Self::lost) says how many. What was not written when the process
+/// ends is lost, unless `flush` was called. If the store fails after it has written and before it has said so, those counts
+/// are there twice. Times of last use are exact to the second.
 ///
-/// It needs tokio: a task is started by the first use of a key, and ends with the last clone or with its runtime; then the
-/// next use starts another. Without a runtime, `flush` writes.
+/// It needs tokio: a task is started by the first count, and ends with the last clone or with its runtime; then the
+/// next count starts another. Without a runtime, `flush` writes.
 #[derive(Clone)]
 pub struct UsageRecorder {
     shared: Arc<Shared>,
@@ -69,6 +80,8 @@ struct Shared {
     writing: Mutex<()>,
     alive: AtomicBool,
     ended: Arc<Notify>,
+    #[cfg(feature = "metrics")]
+    metrics_by_key: AtomicBool,
 }
 
 /// The store could not write the uses down. They are kept for the next time.
@@ -102,29 +115,56 @@ impl UsageRecorder {
                 writing: Mutex::default(),
                 alive: AtomicBool::new(false),
                 ended: Arc::default(),
+                #[cfg(feature = "metrics")]
+                metrics_by_key: AtomicBool::new(false),
             }),
             interval: INTERVAL,
             most_keys: MOST_KEYS,
         }
     }
 
-    /// How often uses are written down; at most 1,000 times a second. Default: 10 s, because that is exact enough for people, and one statement in 10 s
-    /// is no load.
+    /// How often counts are written down; at most 1,000 times a second. Default: 10 s, because that is exact enough for
+    /// people, and one statement in 10 s is no load.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(SHORTEST_INTERVAL);
         self
     }
 
-    /// Of how many different keys uses are kept until they are written down. Default: 100,000, because that is about
-    /// 10 MB, and more than are used in 10 s; it matters only while the store is down.
+    /// Of how many different keys counts are kept until they are written down. Default: 100,000, because that is about
+    /// 12 MB, and more than are used in 10 s; it matters only while the store is down.
     #[must_use]
     pub fn most_keys(mut self, keys: usize) -> Self {
         self.most_keys = keys;
         self
     }
 
-    /// How many uses were dropped because more than [`most_keys`](Self::most_keys) keys had uses to write down.
+    /// Counts what was written down in a metric, too: `resource_server_api_key_requests_total`, with the key's id and the
+    /// outcome (`accepted`, `limited`, `refused`) as labels. Of all clones, since they count into the same place.
+    ///
+    /// Every key that is presented gets up to three time series, and keeps them: ask for it only where the metrics backend
+    /// can bear so many, for each process. Default: no such metric, because all other labels are bounded, and the number of
+    /// keys is not.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics_by_key(self) -> Self {
+        self.shared.metrics_by_key.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Counts that a limit has turned away a request of this caller (429). For limits of your own: call it once for each
+    /// such request. The request has counted as a use when it was authenticated, and still does.
+    ///
+    /// It does nothing for a caller without an API key. A key of another store than the one that is written to is
+    /// passed over when counts are written down.
+    pub fn limited(&self, principal: &Principal) {
+        if let (Method::ApiKey, Some(id)) = (principal.method(), &principal.data.credential_id) {
+            self.count(id, || Arc::from(id), Tally::LIMITED);
+        }
+    }
+
+    /// How many counts, of whatever outcome, were dropped because more than [`most_keys`](Self::most_keys) keys had some to
+    /// write down.
     pub fn lost(&self) -> u64 {
         self.shared.counts.lost()
     }
@@ -144,9 +184,19 @@ impl UsageRecorder {
         written.map_err(UsesNotWritten)
     }
 
-    /// Counts one use.
-    pub(super) fn count(&self, record: &ApiKeyRecord, now: SystemTime) {
-        self.shared.counts.count(record, now, self.most_keys);
+    /// Counts what became of a request that presented the key of this record.
+    pub(super) fn judged(&self, record: &ApiKeyRecord, judgement: &Judgement, now: SystemTime) {
+        let tally = match judgement {
+            Ok(_) => Tally::used(now),
+            Err(error) if error.key_id().is_some() => Tally::REFUSED,
+            Err(_) => return,
+        };
+        let id = record.shared_id();
+        self.count(id, || Arc::clone(id), tally);
+    }
+
+    fn count(&self, id: &str, shared: impl Fn() -> Arc<str>, tally: Tally) {
+        self.shared.counts.add(id, shared, tally, self.most_keys);
         if !self.shared.alive.load(Ordering::Relaxed) {
             self.start();
         }
@@ -187,9 +237,25 @@ impl Shared {
             }
             self.registry.write(Arc::clone(&unwritten.uses)).await?;
             self.counts.forget(&unwritten.uses);
-            unwritten.uses = Arc::default();
+            let written = std::mem::take(&mut unwritten.uses);
+            self.tell(&written);
         }
         Ok(())
+    }
+
+    /// After the write, and when nothing can be given back any more: so nothing is counted twice, whatever a recorder does.
+    #[allow(
+        unused_variables,
+        clippy::unused_self,
+        reason = "without the feature nothing is counted"
+    )]
+    fn tell(&self, written: &[KeyUses]) {
+        #[cfg(feature = "metrics")]
+        if self.metrics_by_key.load(Ordering::Relaxed) {
+            for key in written {
+                telemetry::key_requests(&key.id, key.uses, key.limited, key.refused);
+            }
+        }
     }
 }
 

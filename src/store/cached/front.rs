@@ -38,7 +38,8 @@ use crate::clock::{Clock, SystemClock};
 ///   everything that was read before is asked for anew, each entry at its next use.
 ///
 /// Whether a key has expired or was revoked is judged by the layer, at each request, from the record. A remembered record's
-/// [`last_used_at`](ApiKeyRecord::last_used_at) and [`uses`](ApiKeyRecord::uses) are those of when it was read.
+/// [`last_used_at`](ApiKeyRecord::last_used_at), [`uses`](ApiKeyRecord::uses) and the counts beside it are those of when it was
+/// read.
 ///
 /// It is a [`KeyRegistry`] if the store is one. [`get`](KeyRegistry::get) and [`list`](KeyRegistry::list) are not answered
 /// from memory. Administer through it: what is committed past it is seen when it is heard, or when the entry is no longer

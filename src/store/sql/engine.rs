@@ -83,16 +83,35 @@ where
     }
 }
 
-/// The end of the statement that adds uses, the same for both: counts stop at the largest number there is room for, and
-/// times never go back.
+/// A count and what is added to it. It stops at the largest number there is room for.
+macro_rules! sum_of {
+    ($count:literal) => {
+        concat!(
+            $count,
+            " = CASE WHEN kept.",
+            $count,
+            " > 9223372036854775807 - used.",
+            $count,
+            " THEN 9223372036854775807 ELSE kept.",
+            $count,
+            " + used.",
+            $count,
+            " END, "
+        )
+    };
+}
+
+/// The end of the statement that adds uses, the same for both. Times never go back, and stay where nothing is told of them.
 macro_rules! add_what_is_in {
     ($used:literal) => {
         concat!(
             $used,
-            " UPDATE tower_resource_server_api_keys AS kept SET \
-             uses = CASE WHEN kept.uses > 9223372036854775807 - used.uses THEN 9223372036854775807 \
-             ELSE kept.uses + used.uses END, \
-             last_used_at = CASE WHEN kept.last_used_at >= used.used_at THEN kept.last_used_at ELSE used.used_at END \
+            " UPDATE tower_resource_server_api_keys AS kept SET ",
+            sum_of!("uses"),
+            sum_of!("limited"),
+            sum_of!("refused"),
+            "last_used_at = CASE WHEN used.used_at IS NULL OR kept.last_used_at >= used.used_at THEN kept.last_used_at \
+             ELSE used.used_at END \
              FROM used WHERE kept.id = used.id"
         )
     };
@@ -106,8 +125,8 @@ impl Dialect for sqlx::Sqlite {
     const MAY_HANG: bool = false;
     const LOCK_SCHEMA: Option<&'static str> = None;
     const ADD_USES: &'static str = add_what_is_in!(
-        "WITH used AS (SELECT value ->> 'id' AS id, value ->> 'uses' AS uses, value ->> 'used_at' AS used_at \
-         FROM json_each($1))"
+        "WITH used AS (SELECT value ->> 'id' AS id, value ->> 'uses' AS uses, value ->> 'limited' AS limited, \
+         value ->> 'refused' AS refused, value ->> 'used_at' AS used_at FROM json_each($1))"
     );
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] =
         &[(1, "api keys", include_str!("migrations/sqlite/0001_api_keys.sql"))];
@@ -129,9 +148,9 @@ impl Dialect for sqlx::Postgres {
     /// Rows are locked in the order of their ids: nodes that write down uses of the same keys wait for each other, and
     /// never in a circle.
     const ADD_USES: &'static str = add_what_is_in!(
-        "WITH told AS (SELECT id, uses, used_at \
-         FROM jsonb_to_recordset($1::jsonb) AS one (id text, uses bigint, used_at bigint)), \
-         used AS (SELECT told.id, told.uses, told.used_at FROM told \
+        "WITH told AS (SELECT id, uses, limited, refused, used_at FROM jsonb_to_recordset($1::jsonb) \
+         AS one (id text, uses bigint, limited bigint, refused bigint, used_at bigint)), \
+         used AS (SELECT told.id, told.uses, told.limited, told.refused, told.used_at FROM told \
          JOIN tower_resource_server_api_keys AS kept ON kept.id = told.id ORDER BY kept.id FOR NO KEY UPDATE OF kept)"
     );
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[(

@@ -74,6 +74,8 @@ pub(super) fn added(record: &ApiKeyRecord) -> Result<Vec<Value>, SqlKeyStoreErro
     values.extend([
         Value::Bytes(record.digest().as_bytes().to_vec()),
         Value::Number(Some(number(record.uses()))),
+        Value::Number(Some(number(record.limited()))),
+        Value::Number(Some(number(record.refused()))),
         Value::Number(record.last_used_at().map(millis_at)),
     ]);
     Ok(values)
@@ -82,17 +84,43 @@ pub(super) fn added(record: &ApiKeyRecord) -> Result<Vec<Value>, SqlKeyStoreErro
 /// A JSON array of the uses, one element for each id. No id that holds a NUL can be in the database, and PostgreSQL
 /// would refuse all for its sake.
 pub(super) fn uses(uses: &[KeyUses]) -> Value {
-    let mut of_each: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    let mut of_each: BTreeMap<&str, Sum> = BTreeMap::new();
     for used in uses.iter().filter(|used| !used.id.contains('\0')) {
-        let (count, last) = of_each.entry(&used.id).or_insert((0, i64::MIN));
-        *count = count.saturating_add(number(used.uses));
-        *last = (*last).max(millis_at(used.last_used_at));
+        of_each.entry(&used.id).or_default().add(used);
     }
-    let told: Vec<_> = of_each
-        .into_iter()
-        .map(|(id, (uses, used_at))| serde_json::json!({ "id": id, "uses": uses, "used_at": used_at }))
-        .collect();
+    let told: Vec<_> = of_each.iter().map(|(id, sum)| sum.told(id)).collect();
     Value::Text(Some(serde_json::Value::from(told).to_string()))
+}
+
+/// What is added to one row.
+#[derive(Default)]
+struct Sum {
+    uses: i64,
+    limited: i64,
+    refused: i64,
+    /// `None` if there were no uses: then the stored time stays.
+    used_at: Option<i64>,
+}
+
+impl Sum {
+    fn add(&mut self, used: &KeyUses) {
+        self.uses = self.uses.saturating_add(number(used.uses));
+        self.limited = self.limited.saturating_add(number(used.limited));
+        self.refused = self.refused.saturating_add(number(used.refused));
+        if used.uses > 0 {
+            self.used_at = self.used_at.max(Some(millis_at(used.last_used_at)));
+        }
+    }
+
+    fn told(&self, id: &str) -> serde_json::Value {
+        serde_json::json!({
+            "id": id,
+            "uses": self.uses,
+            "limited": self.limited,
+            "refused": self.refused,
+            "used_at": self.used_at,
+        })
+    }
 }
 
 /// The record that a row holds.
@@ -110,6 +138,8 @@ pub(super) fn read<E: Engine>(row: &E::Row) -> Result<ApiKeyRecord, SqlKeyStoreE
         .scopes(columns.scopes()?)
         .metadata(columns.metadata()?)
         .uses(columns.count("uses")?)
+        .limited(columns.count("limited")?)
+        .refused(columns.count("refused")?)
         .revision(columns.count("revision")?);
     Ok(columns.times(columns.texts(record)?)?.build())
 }

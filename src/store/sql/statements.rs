@@ -10,7 +10,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, digest, owner, name, start, scopes, created_at, not_before, expires_at, revoked_at, \
-             last_used_at, uses, rotated_to, rotated_from, plan, metadata, revision \
+             last_used_at, uses, limited, refused, rotated_to, rotated_from, plan, metadata, revision \
              FROM tower_resource_server_api_keys WHERE ",
             $rest
         )
@@ -23,8 +23,8 @@ pub(super) const GET: &str = select!("id = $1");
 /// Takes what `row::replaced` gives, and then what `row::added` has more.
 pub(super) const ADD: &str = "INSERT INTO tower_resource_server_api_keys \
     (id, revision, owner, name, start, scopes, created_at, not_before, expires_at, revoked_at, rotated_to, rotated_from, \
-    plan, metadata, digest, uses, last_used_at) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+    plan, metadata, digest, uses, limited, refused, last_used_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 /// Answers with one row, or with none if the record is not what it was.
 pub(super) const REPLACE: &str = "UPDATE tower_resource_server_api_keys SET revision = revision + 1, \

@@ -19,6 +19,8 @@ pub(super) async fn suite<S: KeyRegistry>(make: &impl AsyncFn(TestClock) -> S) {
     a_change_that_was_overtaken_does_nothing(make).await;
     an_id_or_a_digest_is_there_once(make).await;
     uses_are_added_and_change_nothing_else(make).await;
+    each_outcome_is_counted_apart(make).await;
+    the_time_of_last_use_tells_of_uses_only(make).await;
 }
 
 pub(super) fn format() -> ApiKeyFormat {
@@ -299,6 +301,68 @@ async fn uses_are_added_and_change_nothing_else<S: KeyRegistry>(make: &impl Asyn
         (record.name(), record.uses(), record.last_used_at()),
         (Some("used"), 5, Some(later))
     );
+}
+
+async fn each_outcome_is_counted_apart<S: KeyRegistry>(make: &impl AsyncFn(TestClock) -> S) {
+    let keys = make(clock()).await;
+    let (mine, other) = (
+        mint(&keys, wanted("robot")).await,
+        mint(&keys, wanted("robot")).await,
+    );
+    let (id, second) = (mine.record().id(), other.record().id());
+    let read = get(&keys, id).await;
+    for uses in [
+        vec![
+            KeyUses::new(id, 5, start()).limited(3),
+            KeyUses::new(second, 0, start()).refused(7),
+        ],
+        vec![
+            KeyUses::new(id, 1, start()).limited(1).refused(2),
+            KeyUses::new("key_gone", 9, start()).limited(9).refused(9),
+            KeyUses::new(second, 0, start()).limited(1),
+        ],
+    ] {
+        keys.add_uses(&uses).await.expect("uses are written down");
+    }
+    let counts = |record: &ApiKeyRecord| (record.uses(), record.limited(), record.refused());
+    let record = stored(&keys, &read).await;
+    assert_eq!(counts(&record), (6, 4, 2), "each outcome is counted apart");
+    assert_eq!(counts(&get(&keys, second).await), (0, 1, 7));
+    assert_eq!(
+        record.revision(),
+        read.revision(),
+        "no count is a change of the record"
+    );
+    // Who read the record before it was used may still change it, and loses no count.
+    assert_eq!(
+        commit(&keys, &KeyChange::replace(read.to_builder().name("used").build())).await,
+        Committed::Done
+    );
+    assert_eq!(counts(&get(&keys, id).await), (6, 4, 2));
+}
+
+async fn the_time_of_last_use_tells_of_uses_only<S: KeyRegistry>(make: &impl AsyncFn(TestClock) -> S) {
+    let keys = make(clock()).await;
+    let key = mint(&keys, wanted("robot")).await;
+    let id = key.record().id();
+    let without_use = KeyUses::new(id, 0, start() + 2 * HOUR).limited(1).refused(1);
+    let last_used = async |uses: KeyUses| {
+        keys.add_uses(&[uses]).await.expect("uses are written down");
+        get(&keys, id).await.last_used_at()
+    };
+    assert_eq!(
+        last_used(without_use.clone()).await,
+        None,
+        "a key that was only refused was never used"
+    );
+    let at = Some(start() + HOUR);
+    assert_eq!(last_used(KeyUses::new(id, 1, start() + HOUR)).await, at);
+    assert_eq!(
+        last_used(without_use).await,
+        at,
+        "without a use the time of last use stays"
+    );
+    assert_eq!(get(&keys, id).await.refused(), 2);
 }
 
 pub(super) async fn commit<S: KeyRegistry>(keys: &S, change: &KeyChange) -> Committed {

@@ -53,6 +53,8 @@ async fn a_record_comes_back_as_it_was_stored<S: KeyStore>(make: &impl AsyncFn(V
         .revoked_at(start() + 3 * HOUR)
         .last_used_at(start() + 4 * HOUR)
         .uses(9_007_199_254_740_993) // more than a double can count
+        .limited(9_007_199_254_740_991)
+        .refused(9_007_199_254_740_989)
         .rotated_from("key_0")
         .rotated_to("key_2")
         .plan("gold")

@@ -28,6 +28,8 @@ fn full(id: &str, hours: u32) -> ApiKeyRecord {
     .revoked_at(at(4))
     .last_used_at(at(5))
     .uses(u64::from(hours))
+    .limited(u64::from(hours) + 1)
+    .refused(u64::from(hours) + 2)
     .rotated_to(format!("to {hours}"))
     .rotated_from(format!("from {hours}"))
     .plan(format!("plan {hours}"))
@@ -102,9 +104,10 @@ async fn large_counts_are_kept<S: KeyRegistry>(make: &impl AsyncFn(TestClock) ->
         Committed::Done
     );
     for _ in 0..2 {
-        keys.add_uses(&[KeyUses::new("key_1", LARGE, start())])
-            .await
-            .expect("uses are written down");
+        let uses = KeyUses::new("key_1", LARGE, start())
+            .limited(LARGE + 1)
+            .refused(LARGE + 2);
+        keys.add_uses(&[uses]).await.expect("uses are written down");
     }
     let record = keys
         .set_scopes("key_1", [READ])
@@ -113,8 +116,13 @@ async fn large_counts_are_kept<S: KeyRegistry>(make: &impl AsyncFn(TestClock) ->
     assert_eq!(record.revision(), LARGE + 1);
     let record = get(&keys, "key_1").await;
     assert_eq!(
-        (record.uses(), record.revision()),
-        (2 * LARGE, LARGE + 1),
+        (
+            record.uses(),
+            record.limited(),
+            record.refused(),
+            record.revision()
+        ),
+        (2 * LARGE, 2 * LARGE + 2, 2 * LARGE + 4, LARGE + 1),
         "no count is cut off"
     );
 }

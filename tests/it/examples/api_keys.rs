@@ -227,6 +227,14 @@ async fn a_keys_whole_life(desk: &Desk) {
         .map(|key| key["uses"].as_u64().unwrap())
         .collect();
     assert_eq!(uses, [4, 1], "uses are written down before the server ends");
+    let all = desk.ask(&["list"]).await;
+    let withdrawn = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["id"] == narrow["id"])
+        .unwrap();
+    assert_eq!(withdrawn["refused"], 1, "{withdrawn}");
     assert_eq!(listed[0]["rotated_to"], second["id"]);
     assert!(listed[0]["last_used_at"].is_string());
     assert_eq!(desk.ask(&["list"]).await.as_array().unwrap().len(), 6);

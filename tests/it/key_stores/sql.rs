@@ -15,6 +15,7 @@ use tower_resource_server::{
     KeyStore, KeyUses, SqlKeyStore, SqlKeyStoreError,
 };
 
+use super::usage::outcomes;
 use crate::postgres::Postgres;
 use crate::support::{READ, WRITE};
 
@@ -199,6 +200,8 @@ async fn every_field_comes_back_to_the_millisecond_and_to_the_last_unit() {
             .revoked_at(time(0))
             .last_used_at(time(1_800_000_000_500))
             .uses(i64::MAX.unsigned_abs())
+            .limited(i64::MAX.unsigned_abs() - 1)
+            .refused(i64::MAX.unsigned_abs() - 2)
             .rotated_from("key_0")
             .rotated_to("key_2")
             .plan("gold")
@@ -359,6 +362,10 @@ async fn uses_of_one_key_told_twice_are_both_counted_and_a_count_stops_at_its_la
             KeyUses::new("key_1", 3, time(20)),
             KeyUses::new("key_2", u64::MAX, time(10)),
             KeyUses::new("no\"body", 1, time(40)),
+            KeyUses::new("key_1", 0, time(40)).limited(4).refused(5),
+            KeyUses::new("key_2", 0, time(40)).limited(u64::MAX),
+            KeyUses::new("key_2", 0, time(40)).limited(1).refused(u64::MAX),
+            KeyUses::new("key_1", 0, time(40)).limited(1).refused(1),
         ];
         store.add_uses(&uses).await.unwrap();
         store.add_uses(&[]).await.unwrap();
@@ -372,6 +379,24 @@ async fn uses_of_one_key_told_twice_are_both_counted_and_a_count_stops_at_its_la
             (two.uses(), two.last_used_at()),
             (i64::MAX.unsigned_abs(), Some(time(10)))
         );
+        assert_eq!((one.limited(), one.refused()), (5, 6));
+        store
+            .add_uses(&[KeyUses::new("key_2", 0, time(50)).limited(7).refused(7)])
+            .await
+            .unwrap();
+        let two = store.get("key_2").await.unwrap().unwrap();
+        let largest = i64::MAX.unsigned_abs();
+        assert_eq!(
+            (two.limited(), two.refused(), two.last_used_at()),
+            (largest, largest, Some(time(10)))
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_request_counts_by_its_outcome() {
+    for database in Database::each().await {
+        outcomes::each_request_counts_by_its_outcome(Arc::new(database.migrated().await)).await;
     }
 }
 

@@ -39,6 +39,13 @@ enum Fault {
     ChangesTheUses,
     CutsOffTheRevision,
     CutsOffTheUses,
+    CutsOffTheRefused,
+    ForgetsTheLimited,
+    ForgetsTheRefused,
+    LosesTheRefusedInAChange,
+    TakesARefusalForAUse,
+    TakesARefusalForALaterUse,
+    CountsALimitedRequestTwice,
     StopsAtAnUnknownId,
     LooksBeforeItLocks,
     ReplacesBeforeItLooks,
@@ -73,6 +80,7 @@ impl Faulty {
                 told.name(old.name().unwrap_or("")).build()
             }
             Fault::ChangesTheUses => told.uses(new.uses()).build(),
+            Fault::LosesTheRefusedInAChange => told.refused(new.refused()).build(),
             Fault::ChangesTheDigest if new.digest() != old.digest() => {
                 self.0.remove(old.digest());
                 new.to_builder().revision(right.revision()).build()
@@ -90,6 +98,18 @@ impl Faulty {
     }
 }
 
+/// What is added of this, by a store that does not count as it should.
+fn miscounted(used: &KeyUses, fault: Fault) -> KeyUses {
+    let mut used = used.clone();
+    match fault {
+        Fault::ForgetsTheLimited => used.limited = 0,
+        Fault::ForgetsTheRefused => used.refused = 0,
+        Fault::CountsALimitedRequestTwice => used.uses += used.limited,
+        _ => {}
+    }
+    used
+}
+
 fn changed(record: &ApiKeyRecord, fault: Fault) -> Option<ApiKeyRecord> {
     match fault {
         Fault::HidesTheRevoked if record.is_revoked() => None,
@@ -104,6 +124,10 @@ fn changed(record: &ApiKeyRecord, fault: Fault) -> Option<ApiKeyRecord> {
         Fault::CutsOffTheUses => {
             let uses = record.uses() % (1 << 32);
             Some(record.to_builder().uses(uses).build())
+        }
+        Fault::CutsOffTheRefused => {
+            let refused = record.refused() % (1 << 32);
+            Some(record.to_builder().refused(refused).build())
         }
         _ => Some(record.clone()),
     }
@@ -139,7 +163,7 @@ impl KeyRegistry for Faulty {
         Ok(match self.1 {
             Fault::ComparesIdsWithoutCase => all.find(|record| record.id().eq_ignore_ascii_case(id)),
             Fault::ComparesTheBeginningOfIds => all.find(|record| record.id().starts_with(id)),
-            fault @ (Fault::CutsOffTheRevision | Fault::CutsOffTheUses) => {
+            fault @ (Fault::CutsOffTheRevision | Fault::CutsOffTheUses | Fault::CutsOffTheRefused) => {
                 self.0.get(id).await?.and_then(|record| changed(&record, fault))
             }
             _ => self.0.get(id).await?,
@@ -221,6 +245,7 @@ impl KeyRegistry for Faulty {
                 Fault::LosesThePlanInAChange
                 | Fault::KeepsTheNameInAChange
                 | Fault::ChangesTheUses
+                | Fault::LosesTheRefusedInAChange
                 | Fault::ChangesTheDigest
                 | Fault::LooksBeforeItLocks,
                 None,
@@ -251,7 +276,16 @@ impl KeyRegistry for Faulty {
                         .insert(told.uses(uses).last_used_at(used.last_used_at).build());
                 }
                 fault => {
-                    self.0.add_uses(std::slice::from_ref(used)).await?;
+                    self.0.add_uses(&[miscounted(used, fault)]).await?;
+                    let moves = match fault {
+                        Fault::TakesARefusalForAUse => used.uses == 0,
+                        Fault::TakesARefusalForALaterUse => used.uses == 0 && record.last_used_at().is_some(),
+                        _ => false,
+                    };
+                    if moves {
+                        let told = self.0.get(&used.id).await?.unwrap().to_builder();
+                        self.0.insert(told.last_used_at(used.last_used_at).build());
+                    }
                     if fault == Fault::CountsUsesAsChanges {
                         let record = self.0.get(&used.id).await?.unwrap();
                         self.0.commit(&KeyChange::replace(record)).await?;
@@ -311,6 +345,7 @@ fn a_faulty_store_is_told_what_it_breaks() {
         ),
         (Fault::CutsOffTheRevision, "comes back whole"),
         (Fault::CutsOffTheUses, "comes back whole"),
+        (Fault::CutsOffTheRefused, "comes back whole"),
     ] {
         let complaint = of_the_store(fault).unwrap_or_else(|| panic!("{fault:?} was not seen"));
         assert!(complaint.contains(promise), "{fault:?}: {complaint}");
@@ -347,6 +382,16 @@ fn a_faulty_registry_is_told_what_it_breaks() {
         (Fault::ChangesTheUses, "left == right"),
         (Fault::CutsOffTheRevision, "Contended"),
         (Fault::CutsOffTheUses, "no count is cut off"),
+        (Fault::CutsOffTheRefused, "no count is cut off"),
+        (Fault::ForgetsTheLimited, "each outcome is counted apart"),
+        (Fault::ForgetsTheRefused, "each outcome is counted apart"),
+        (Fault::CountsALimitedRequestTwice, "each outcome is counted apart"),
+        (Fault::LosesTheRefusedInAChange, "left == right"),
+        (Fault::TakesARefusalForAUse, "was never used"),
+        (
+            Fault::TakesARefusalForALaterUse,
+            "without a use the time of last use stays",
+        ),
         (Fault::StopsAtAnUnknownId, "the last use is never an earlier one"),
         (Fault::LooksBeforeItLocks, "each acknowledged change is there"),
         (Fault::ReplacesBeforeItLooks, "nothing was done of it"),

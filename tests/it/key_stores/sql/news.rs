@@ -72,7 +72,7 @@ async fn what_a_store_changes_is_told_and_uses_are_not() {
     store.set_scopes("key_1", [WRITE]).await.unwrap();
     assert_eq!(following.next().await, changed("key_1"));
     store
-        .add_uses(&[KeyUses::new("key_1", 3, time(5))])
+        .add_uses(&[KeyUses::new("key_1", 3, time(5)).limited(2).refused(1)])
         .await
         .unwrap();
     add(&store, record("key_2").build()).await;
@@ -95,7 +95,8 @@ async fn what_is_changed_by_hand_is_told() {
     let mut after = async |sql: &str| {
         database
             .run(&format!(
-                "UPDATE tower_resource_server_api_keys SET uses = uses + 1, last_used_at = 7; {sql}"
+                "UPDATE tower_resource_server_api_keys SET uses = uses + 1, limited = 1, refused = 2, last_used_at = 7; \
+                 {sql}"
             ))
             .await;
         following.next().await

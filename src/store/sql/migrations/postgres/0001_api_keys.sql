@@ -16,6 +16,8 @@ CREATE TABLE IF NOT EXISTS tower_resource_server_api_keys (
     revoked_at   BIGINT,
     last_used_at BIGINT,
     uses         BIGINT NOT NULL DEFAULT 0 CHECK (uses >= 0),
+    limited      BIGINT NOT NULL DEFAULT 0 CHECK (limited >= 0),
+    refused      BIGINT NOT NULL DEFAULT 0 CHECK (refused >= 0),
     rotated_to   TEXT,
     rotated_from TEXT,
     plan         TEXT,
@@ -52,7 +54,7 @@ CREATE TRIGGER tower_resource_server_tell_of_coming_and_going
     AFTER INSERT OR DELETE ON tower_resource_server_api_keys
     FOR EACH ROW EXECUTE FUNCTION tower_resource_server_tell_of_api_key();
 
--- Uses are counted all the time and change no decision: uses and last_used_at are not in the list.
+-- Uses are counted all the time and change no decision: uses, limited, refused and last_used_at are not in the list.
 DROP TRIGGER IF EXISTS tower_resource_server_tell_of_change ON tower_resource_server_api_keys;
 CREATE TRIGGER tower_resource_server_tell_of_change
     AFTER UPDATE ON tower_resource_server_api_keys

@@ -15,6 +15,8 @@ CREATE TABLE IF NOT EXISTS tower_resource_server_api_keys (
     revoked_at   INTEGER,
     last_used_at INTEGER,
     uses         INTEGER NOT NULL DEFAULT 0 CHECK (uses >= 0),
+    limited      INTEGER NOT NULL DEFAULT 0 CHECK (limited >= 0),
+    refused      INTEGER NOT NULL DEFAULT 0 CHECK (refused >= 0),
     rotated_to   TEXT,
     rotated_from TEXT,
     plan         TEXT,
