@@ -122,6 +122,7 @@
         feature = "testing",
         feature = "sqlite",
         feature = "postgres",
+        feature = "rate-limit",
         feature = "redis"
     )),
     allow(
@@ -162,6 +163,8 @@ mod jwks;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod layer;
+#[cfg(feature = "rate-limit")]
+mod limit;
 #[cfg(any(feature = "api-key", feature = "jwt", feature = "redis"))]
 mod revocation;
 // The chapters use every feature, and are seen by nobody but rustdoc.
@@ -171,6 +174,7 @@ mod revocation;
     feature = "stored-keys",
     feature = "audit",
     feature = "axum",
+    feature = "rate-limit",
     feature = "testing"
 ))]
 pub mod guide;
@@ -228,6 +232,12 @@ pub use layer::{Authenticate, OptionalLayer, RevocationCheck, RevocationCheckLay
 pub use layer::{
     Authorize, CallerLayer, ResponseBody, ResponseFuture, ScopeLayer, StepUpLayer, TokenAgeLayer,
 };
+#[cfg(feature = "rate-limit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rate-limit")))]
+pub use layer::{RateLimit, RateLimitFuture, RateLimitLayer};
+#[cfg(feature = "rate-limit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rate-limit")))]
+pub use limit::{Quota, RateLimits, RateLimitsBuilder, RateLimitsStatus, Share, SharedRateLimits, Taken};
 pub use policy::{Acr, CallerKind, Demand, InvalidAcr, RequestTarget, RouteRequirement, StepUp, TokenAge};
 pub use principal::{
     Actor, Authentication, AuthorizationDetail, Claims, Identity, InvalidDetail, Method, Principal,

@@ -179,6 +179,8 @@ pub(crate) struct PrincipalData {
     pub(crate) actor: Option<Box<Actor>>,
     pub(crate) authentication: Option<Box<Authentication>>,
     pub(crate) details: Vec<AuthorizationDetail>,
+    /// What the key's record names, to limit how often it may be used.
+    pub(crate) plan: Option<Box<str>>,
     /// `token_version`, or what the issuer's `token_version_claim` names, for revocation.
     pub(crate) version: Option<u64>,
     pub(crate) issued_at: Option<SystemTime>,
@@ -198,6 +200,7 @@ impl PrincipalData {
             actor: None,
             authentication: None,
             details: Vec::new(),
+            plan: None,
             version: None,
             issued_at: None,
             expires_at: None,
@@ -272,6 +275,12 @@ impl Principal {
     /// The id of the API key's record, which is not the key.
     pub fn key_id(&self) -> Option<&str> {
         self.data.credential_id_of(Method::ApiKey)
+    }
+
+    /// The name of the plan in the API key's record, if it names one. `None` for tokens, whose plan is for you to tell:
+    /// see `RateLimitsBuilder::plan_of`.
+    pub fn plan(&self) -> Option<&str> {
+        self.data.plan.as_deref()
     }
 
     /// Who acts for the subject, if somebody does (`act`).

@@ -13,12 +13,18 @@
 //! | `resource_server_revocations` | gauge | `state` | at the same time: how many orders are known, and how many of them the engine may lack |
 //! | `resource_server_audit_dropped_total` | counter | | each record of the audit that found the queue full |
 //! | `resource_server_audit_queue` | gauge | | records that wait; set when the sink has answered, and when a record is dropped |
+//! | `resource_server_rate_limits_total` | counter | `plan`, `outcome`, `by` | each request that a `RateLimitLayer` counts |
+//! | `resource_server_rate_limits_shared` | gauge | | 1 while the place where machines count together answers, 0 while it does not; set when that changes |
+//! | `resource_server_limited_callers` | gauge | `table` | how many callers a table of limits holds; set when one comes anew, and when some have gone |
 //!
 //! | label | values |
 //! |---|---|
-//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed`; for caches `hit`, `miss`, `evicted`; for requests by key `accepted`, `limited`, `refused` |
+//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed`; for caches `hit`, `miss`, `evicted`; for requests by key `accepted`, `limited`, `refused`; for rate limits `passed`, `limited` |
 //! | `key_id` | the id of a key's record |
 //! | `cache` | `tokens`, `api_keys`, `issuers` |
+//! | `plan` | the names that the rate limits were built with |
+//! | `by` | who counted: `local`, `shared`, or `alone` where the shared place is out of reach |
+//! | `table` | `rate_limits` |
 //! | `method` | `jwt`, `api_key`, `none` |
 //! | `reason` | `ok`, or a reason code of [`AuthError`](crate::error::AuthError::reason) |
 //!
@@ -40,7 +46,13 @@
 //! | `revocations heard` | info | | they are |
 //! | `audit not written` | warn | `error` | records of the audit could not be written; they are kept |
 //! | `audit written again` | info | | they are |
+//! | `rate limits not shared` | warn | `error` | the place where machines count together is out of reach: this one counts alone |
+//! | `rate limits shared again` | info | | it is back |
+//! | `plan unknown` | warn | `plan` | a caller has a plan that the rate limits were not built with; said once for each of them |
 //! | `uses not written` | warn | `error` | the uses of API keys could not be written down; they are kept |
+
+#[cfg(feature = "rate-limit")]
+mod limits;
 
 use std::sync::Arc;
 
@@ -48,6 +60,11 @@ use std::sync::Arc;
 use crate::error::Fault;
 use crate::error::{Refusal, Rejection};
 use crate::principal::{By, Method, Refused, Trail};
+
+#[cfg(feature = "rate-limit")]
+pub(crate) use limits::{
+    CountedBy, PlanCounters, limited_callers, plan_unknown, rate_limits_alone, rate_limits_shared,
+};
 
 /// The names that operators build on. They change only with a major version.
 #[cfg(feature = "metrics")]
@@ -81,6 +98,18 @@ mod names {
     pub(super) const AUDIT_DROPPED: &str = "resource_server_audit_dropped_total";
     #[cfg(feature = "audit")]
     pub(super) const AUDIT_QUEUE: &str = "resource_server_audit_queue";
+    #[cfg(feature = "rate-limit")]
+    pub(super) const RATE_LIMITS: &str = "resource_server_rate_limits_total";
+    #[cfg(feature = "rate-limit")]
+    pub(super) const RATE_LIMITS_SHARED: &str = "resource_server_rate_limits_shared";
+    #[cfg(feature = "rate-limit")]
+    pub(super) const LIMITED_CALLERS: &str = "resource_server_limited_callers";
+    #[cfg(feature = "rate-limit")]
+    pub(super) const PLAN: &str = "plan";
+    #[cfg(feature = "rate-limit")]
+    pub(super) const BY: &str = "by";
+    #[cfg(feature = "rate-limit")]
+    pub(super) const TABLE: &str = "table";
     pub(super) const OUTCOME: &str = "outcome";
     pub(super) const METHOD: &str = "method";
     pub(super) const REASON: &str = "reason";

@@ -42,6 +42,7 @@ impl ApiKeyRecord {
         let principal = PrincipalData {
             scopes: told.scopes.clone(),
             credential_id: Some(Arc::clone(&told.id).into()),
+            plan: told.plan.clone(),
             issued_at: told.created_at,
             expires_at: told.expires_at,
             ..PrincipalData::new(Identity {

@@ -172,6 +172,21 @@ pub enum AuthError {
     #[error("the caller has no claims of the type that the handler asks for")]
     ClaimsAbsent,
 
+    /// The caller has used up what its plan allows for now.
+    #[error("the caller has used up what the plan {plan:?} allows for now")]
+    RateLimited {
+        /// The plan, which is the name of its quota policy.
+        plan: Arc<str>,
+        /// When the next request may come.
+        retry_after: Duration,
+    },
+    /// So many credentials from the caller's address were bad that this one, which is not known, is not looked up.
+    #[error("too many attempts from the caller's address have failed")]
+    TooManyFailedAttempts {
+        /// When the next attempt may come.
+        retry_after: Duration,
+    },
+
     /// The issuer's keys cannot be had for now.
     #[error("the issuer's keys are out of reach")]
     KeysUnavailable {
@@ -251,6 +266,8 @@ impl AuthError {
             Self::ActorNotAccepted => "actor_not_accepted",
             Self::RouteClosed => "route_closed",
             Self::ClaimsAbsent => "claims_absent",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::TooManyFailedAttempts { .. } => "too_many_failed_attempts",
             Self::KeysUnavailable { .. } => "keys_unavailable",
             Self::ResolverUnavailable(_) => "resolver_unavailable",
             Self::StoreUnavailable(_) => "store_unavailable",
@@ -287,6 +304,7 @@ impl AuthError {
             | Self::ClientNotAccepted
             | Self::ActorNotAccepted
             | Self::RouteClosed => RejectionKind::Forbidden,
+            Self::RateLimited { .. } | Self::TooManyFailedAttempts { .. } => RejectionKind::TooManyRequests,
             Self::KeysUnavailable { .. }
             | Self::ResolverUnavailable(_)
             | Self::StoreUnavailable(_)
@@ -318,6 +336,8 @@ impl AuthError {
             | Self::ClientNotAccepted
             | Self::ActorNotAccepted => "this resource is not for this kind of caller",
             Self::RouteClosed => "this resource is for nobody",
+            Self::RateLimited { .. } => "too many requests for now",
+            Self::TooManyFailedAttempts { .. } => "too many failed attempts for now",
             Self::KeysUnavailable { .. }
             | Self::ResolverUnavailable(_)
             | Self::StoreUnavailable(_)
@@ -332,9 +352,10 @@ impl AuthError {
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::KeysUnavailable { retry_after, .. } | Self::RevocationsUnheard { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::KeysUnavailable { retry_after, .. }
+            | Self::RevocationsUnheard { retry_after }
+            | Self::RateLimited { retry_after, .. }
+            | Self::TooManyFailedAttempts { retry_after } => Some(*retry_after),
             Self::ResolverUnavailable(_) | Self::StoreUnavailable(_) | Self::RevocationsUnavailable(_) => {
                 Some(STORE_RETRY)
             }

@@ -25,6 +25,8 @@ pub enum RejectionKind {
     InsufficientScope,
     /// 403: valid, but not for this kind of caller.
     Forbidden,
+    /// 429 (RFC 6585 section 4): the caller asks, or fails, too often. Never a 401: no other credential would help.
+    TooManyRequests,
     /// 503: the credential may be good, and cannot be checked for now.
     Unavailable,
     /// 500: the service's layers are put together wrongly.
@@ -40,6 +42,7 @@ impl RejectionKind {
             }
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::InsufficientScope | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -51,6 +54,7 @@ impl RejectionKind {
             Self::CredentialMissing | Self::InvalidCredential | Self::InsufficientUserAuthentication => 16,
             Self::InvalidRequest => 3,
             Self::InsufficientScope | Self::Forbidden => 7,
+            Self::TooManyRequests => 8,
             Self::Unavailable => 14,
             Self::Misconfigured => 13,
         }
@@ -67,7 +71,11 @@ impl RejectionKind {
             Self::InvalidCredential => Some(ErrorCode::InvalidToken),
             Self::InsufficientUserAuthentication => Some(ErrorCode::InsufficientUserAuthentication),
             Self::InsufficientScope => Some(ErrorCode::InsufficientScope),
-            Self::CredentialMissing | Self::Forbidden | Self::Unavailable | Self::Misconfigured => None,
+            Self::CredentialMissing
+            | Self::Forbidden
+            | Self::TooManyRequests
+            | Self::Unavailable
+            | Self::Misconfigured => None,
         }
     }
 }
@@ -146,6 +154,7 @@ struct Inner {
     retry_after: Option<Duration>,
     missing: ScopeSet,
     requirement: Option<Box<str>>,
+    quota_policy: Option<Arc<str>>,
 }
 
 impl Rejection {
@@ -200,6 +209,11 @@ impl Rejection {
         self.0.requirement.as_deref()
     }
 
+    /// The plan that is used up, if that is why: the name of its quota policy in `RateLimit-Policy`.
+    pub fn quota_policy(&self) -> Option<&str> {
+        self.0.quota_policy.as_deref()
+    }
+
     /// The answer to a caller whose scopes do not suffice.
     pub(crate) fn insufficient_scope(
         error: &AuthError,
@@ -241,6 +255,10 @@ impl Rejection {
     fn build(error: &AuthError, challenges: Vec<HeaderValue>) -> Self {
         Self(Arc::new(Inner {
             requirement: None,
+            quota_policy: match error {
+                AuthError::RateLimited { plan, .. } => Some(Arc::clone(plan)),
+                _ => None,
+            },
             kind: error.kind(),
             reason: error.reason(),
             detail: error.detail(),

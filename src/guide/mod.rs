@@ -21,6 +21,9 @@ pub mod keys {}
 #[doc = include_str!("demands.md")]
 pub mod demands {}
 
+#[doc = include_str!("rate-limits.md")]
+pub mod rate_limits {}
+
 #[doc = include_str!("revocation.md")]
 pub mod revocation {}
 

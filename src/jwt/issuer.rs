@@ -241,6 +241,7 @@ impl Issuer {
                 .flatten()
                 .map(detail)
                 .collect(),
+            plan: None,
             version: marks::version(claims, token.payload(), self.rules.token_version_claim)?,
             issued_at: claims.iat.map(date),
             expires_at: claims.exp.map(date),

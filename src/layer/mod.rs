@@ -17,6 +17,8 @@ mod future;
 mod jwt;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 mod optional;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
 mod refusal;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 mod revocation_check;
@@ -40,6 +42,8 @@ pub use future::ResponseFuture;
 pub use jwt::JwtLayer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use optional::OptionalLayer;
+#[cfg(feature = "rate-limit")]
+pub use rate_limit::{RateLimit, RateLimitFuture, RateLimitLayer};
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use revocation_check::{RevocationCheck, RevocationCheckLayer};
 pub use scope::ScopeLayer;

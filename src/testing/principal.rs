@@ -63,6 +63,12 @@ impl PrincipalBuilder {
         self
     }
 
+    /// The plan that the record of an API key names.
+    pub fn plan(mut self, plan: impl Into<String>) -> Self {
+        self.data.plan = Some(plan.into().into());
+        self
+    }
+
     /// The claims that a handler reads as a type.
     pub fn claims<C: Send + Sync + 'static>(mut self, claims: C) -> Self {
         self.data.claims = Some(Arc::new(claims) as Arc<dyn Any + Send + Sync>);

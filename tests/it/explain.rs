@@ -29,6 +29,8 @@ const OF_OTHERS: &[&str] = &[
     "client_not_accepted",
     "actor_not_accepted",
     "route_closed",
+    "rate_limited",
+    "too_many_failed_attempts",
     "api_key_malformed",
     "api_key_of_other_environment",
     "api_key_unknown",

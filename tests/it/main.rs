@@ -44,6 +44,7 @@ mod known_tokens;
 mod metrics;
 mod neighbours;
 mod presenting;
+mod rate_limits;
 mod real_issuer;
 mod refusals;
 mod remote_keys;

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tower_resource_server::testing::{PrincipalBuilder, TestIssuer};
 use tower_resource_server::{
     Algorithm, ApiKeyLayer, ApiKeyRecord, AuditLayer, AuditLog, AuditRecord, AuditSink, CachedKeyStore,
-    CachedKeys, FixedKeys, Issuer, JwtLayer, KeyDigest, KeyRegistry, MemoryKeyStore, RedisRevocations,
-    ResolvedIssuers, Revocation, ScopeLayer, Secret, UsageRecorder,
+    CachedKeys, FixedKeys, Issuer, JwtLayer, KeyDigest, KeyRegistry, MemoryKeyStore, Quota, RateLimitLayer,
+    RateLimits, RedisRevocations, ResolvedIssuers, Revocation, ScopeLayer, Secret, Share, SharedRateLimits,
+    Taken, UsageRecorder,
 };
 
 use crate::redis_server::{RedisServer, engines};
@@ -80,6 +82,7 @@ async fn everything() {
     keys(&idp).await;
     caches(&idp).await;
     audited().await;
+    limited().await;
     by_key().await;
     if let Some(program) = engines().first() {
         let server = RedisServer::start(program);
@@ -88,6 +91,52 @@ async fn everything() {
         let end = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000);
         list.revoke(&Revocation::api_key("key_1", end)).await.unwrap();
     }
+}
+
+/// Counted here; together with others; and alone, once the others are out of reach.
+async fn limited() {
+    #[derive(Debug)]
+    struct Failing(AtomicUsize);
+
+    impl SharedRateLimits for Failing {
+        type Error = std::io::Error;
+
+        async fn take(&self, _: &str, quota: Quota) -> std::io::Result<Taken> {
+            match self.0.fetch_add(1, Ordering::Relaxed) {
+                0 => Ok(Taken::granted(quota, quota.interval())),
+                1 => Ok(Taken::refused(quota.interval())),
+                _ => Err(std::io::Error::other("the network is down")),
+            }
+        }
+    }
+
+    let free = || RateLimits::builder("free", Quota::per_hour(1));
+    let together = free().shared(Failing(AtomicUsize::new(0)), Share::one_in(1));
+    for (limits, tries) in [(free(), 2), (together, 5)] {
+        let limits = RateLimitLayer::new(limits.build().unwrap());
+        let app = whoami().layer(limits).layer(ApiKeyLayer::new(store()));
+        for _ in 0..tries {
+            call(&app, request(&[("x-api-key", KEY)])).await;
+        }
+    }
+}
+
+#[test]
+fn what_limits_let_through_and_turn_away_is_counted_by_plan_and_by_who_counts() {
+    let shown = scraped(limited());
+    let count = |by, outcome| {
+        let labels = [("plan", "free"), ("by", by), ("outcome", outcome)];
+        value(&shown, "resource_server_rate_limits_total", &labels)
+    };
+    let counts = ["local", "shared", "alone"].map(|by| (count(by, "passed"), count(by, "limited")));
+    assert_eq!(
+        counts,
+        [(1.0, 1.0), (1.0, 1.0), (0.0, 3.0)],
+        "alone it knows what was used together"
+    );
+    assert!(value(&shown, "resource_server_rate_limits_shared", &[]).abs() < 0.1);
+    let table = [("table", "rate_limits")];
+    assert!((value(&shown, "resource_server_limited_callers", &table) - 1.0).abs() < 0.1);
 }
 
 /// Two records, and room for one.

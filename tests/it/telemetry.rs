@@ -433,8 +433,10 @@ fn the_guide_lists_every_metric_and_event() {
         parts.map(str::to_owned).collect()
     };
     assert_eq!(quoted(names), listed("Metrics"));
+    let of_limits = include_str!("../../src/telemetry/limits.rs");
     let events = rest
         .lines()
+        .chain(of_limits.lines())
         .filter(|line| line.contains("tracing::") && line.contains('"'));
     let events: BTreeSet<String> = events.flat_map(quoted).collect();
     assert_eq!(events, listed("Events"));
@@ -598,6 +600,13 @@ fn all_errors() -> Vec<AuthError> {
         AuthError::ClientNotAccepted,
         AuthError::ActorNotAccepted,
         AuthError::RouteClosed,
+        AuthError::RateLimited {
+            plan: "free".into(),
+            retry_after: Duration::ZERO,
+        },
+        AuthError::TooManyFailedAttempts {
+            retry_after: Duration::ZERO,
+        },
         AuthError::KeysUnavailable {
             retry_after: Duration::ZERO,
             source: cause(),

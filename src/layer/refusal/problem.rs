@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::error::Rejection;
 
+/// Section 5.1 of draft-ietf-httpapi-ratelimit-headers-10.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
 #[derive(Serialize)]
 struct Problem<'r> {
     r#type: &'static str,
@@ -17,17 +20,20 @@ struct Problem<'r> {
     error: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_scopes: Vec<&'r str>,
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'r str; 1]>,
 }
 
 pub(super) fn response(rejection: &Rejection) -> Response<Bytes> {
     let status = rejection.status();
     let problem = Problem {
-        r#type: "about:blank",
+        r#type: rejection.quota_policy().map_or("about:blank", |_| QUOTA_EXCEEDED),
         title: status.canonical_reason().unwrap_or_default(),
         status: status.as_u16(),
         detail: rejection.detail(),
         error: rejection.kind().error_code(),
         missing_scopes: rejection.missing_scopes().iter().collect(),
+        violated_policies: rejection.quota_policy().map(|policy| [policy]),
     };
     let mut response = Response::new(serde_json::to_vec(&problem).map(Bytes::from).unwrap_or_default());
     *response.status_mut() = status;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use tower_resource_server::testing::TestClock;
 use tower_resource_server::{
     ApiKeyFormat, ApiKeyLayer, ApiKeyRecord, CachedKeyStore, Clock, KeyDigest, KeyRegistry, KeyStore,
-    MemoryKeyStore, NewKey, Principal, RegistryError, UsageRecorder,
+    MemoryKeyStore, NewKey, Principal, Quota, RateLimitLayer, RateLimits, RegistryError, UsageRecorder,
 };
 
 use crate::support::{Answer, Broken, READ, call, request, whoami};
@@ -265,6 +265,30 @@ async fn o12_uses_are_counted_one_by_one_and_written_beside_the_request() {
     assert_eq!(uses().await, 0);
     usage.flush().await.unwrap();
     assert_eq!(uses().await, 200);
+}
+
+#[tokio::test]
+async fn o13_who_is_limited_gets_429_with_retry_after_and_never_401() {
+    let keys = Arc::new(MemoryKeyStore::new());
+    let (_, key) = mint(&keys).await;
+    let limits = RateLimits::builder("free", Quota::per_hour(2))
+        .per_key()
+        .build()
+        .unwrap();
+    let app = whoami()
+        .layer(RateLimitLayer::new(limits))
+        .layer(ApiKeyLayer::new(keys));
+    for turn in 0..10 {
+        let answer = call(&app, request(&[("x-api-key", &key)])).await;
+        let status = if turn < 2 {
+            StatusCode::OK
+        } else {
+            StatusCode::TOO_MANY_REQUESTS
+        };
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("retry-after").is_some(), turn >= 2);
+        assert!(answer.challenges().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -7,10 +7,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tower_http::cors::CorsLayer;
-use tower_resource_server::testing::TestIssuer;
-use tower_resource_server::{ApiKeyLayer, CachedKeys, Issuer, JwtLayer, Realm, Scope, ScopeLayer};
+use tower_resource_server::testing::{TestClock, TestIssuer};
+use tower_resource_server::{
+    ApiKeyLayer, CachedKeys, Issuer, JwtLayer, Quota, RateLimitLayer, RateLimits, Realm, Scope, ScopeLayer,
+};
 
 use crate::support::{Answer, Broken, KEY, READ, WRITE, bearer, call, idp, record, request, store, whoami};
 
@@ -761,6 +763,18 @@ async fn b19_shared_caches_keep_no_answer_to_a_credential() {
     let own = Router::new().route("/", get(|| async { [(CACHE_CONTROL, "no-store")] }));
     let answer = call(&own.layer(ApiKeyLayer::new(store())), with_key(KEY)).await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn b20_over_the_limit_is_429_with_retry_after() {
+    let limits = RateLimits::builder("free", Quota::per_minute(1)).clock(TestClock::new());
+    let app = whoami()
+        .layer(RateLimitLayer::new(limits.build().unwrap()))
+        .layer(ApiKeyLayer::new(store()));
+    assert_eq!(call(&app, with_key(KEY)).await.status, StatusCode::OK);
+    let answer = call(&app, with_key(KEY)).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.header("retry-after"), Some("60"));
 }
 
 #[tokio::test]
