@@ -51,11 +51,13 @@
 //! | to stop a token before it expires | [`JwtLayer::revocations`], [`MemoryRevocations`], [`RedisRevocations`], [`Revocation`] |
 //! | to know why a token was refused | [`Issuer::explain`]; `examples/explain.rs` is a command over it |
 //! | a record of every request and its decision | [`AuditLayer`] over an [`AuditLog`] that writes to [`JsonLines`] or an [`AuditSink`] of yours |
+//! | to limit how often each caller may ask | [`RateLimitLayer`], [`RateLimits`], [`Quota`]; [`RedisRateLimits`] for several machines |
+//! | to slow down who guesses | [`FailedAttemptLayer`], [`CallerAddress`] |
 //! | a check inside a handler | [`Principal::require`], whose [`Rejection`] is a response |
 //!
 //! The [`guide`] has a chapter on each of: [TLS](guide::transport), [CORS](guide::cors), [the order of layers](guide::wiring),
 //! [API keys](guide::api_keys), [issuers](guide::issuers) with a recipe for each,
-//! [their keys](guide::keys) in rotations and outages, [what routes ask](guide::demands), [revocation](guide::revocation), [what is checked](guide::checks),
+//! [their keys](guide::keys) in rotations and outages, [what routes ask](guide::demands), [revocation](guide::revocation), [rate limits](guide::rate_limits), [what is checked](guide::checks),
 //! [logs and metrics](guide::telemetry), [the audit](guide::audit), and [testing](guide::testing).
 //!
 //! # What is where
@@ -80,6 +82,8 @@
 //!   them: [`Fetch`], [`HttpFetch`], [`FetchError`], [`PublicAddressesOnly`].
 //! - What is withdrawn: [`Revocations`], [`MemoryRevocations`], [`RedisRevocations`], [`Revocation`], [`CredentialFacts`], [`Standing`].
 //! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
+//! - Limits: [`RateLimitLayer`], its [`RateLimit`] and [`RateLimitFuture`]; [`RateLimits`], [`RateLimitsBuilder`], [`RateLimitsStatus`], [`Quota`]; for several
+//!   machines [`SharedRateLimits`], [`Share`], [`Taken`], [`RedisRateLimits`], [`RedisRateLimitsError`].
 //! - Records of decisions: [`AuditLayer`], its [`Audit`], [`AuditFuture`] and [`AuditRequest`]; [`AuditLog`], [`AuditStatus`], [`RecordsNotWritten`];
 //!   [`AuditRecord`], [`Decision`], [`Ending`]; where they go: [`AuditSink`], [`JsonLines`], [`LinesNotWritten`], [`TracingSink`], [`ChannelSink`], [`AuditReceiver`],
 //!   [`ReceiverGone`].
@@ -95,6 +99,7 @@
 //! | `stored-keys` | no | [`CachedKeyStore`], [`UsageRecorder`]; moka and tokio. Turns `api-key` on |
 //! | `sqlite`, `postgres` | no | [`SqlKeyStore`]: API keys in SQLite, in PostgreSQL, or in either; sqlx. Turn `stored-keys` on. Need Rust 1.94 |
 //! | `redis` | no | [`RedisRevocations`]: what is revoked at one server is refused by all, over Redis or Valkey; redis and tokio |
+//! | `rate-limit` | no | [`RateLimitLayer`], [`FailedAttemptLayer`]; governor and tokio. With `redis`, [`RedisRateLimits`] |
 //! | `axum` | no | [`Principal`] and [`Claims`] as extractors, [`Rejection`] as a response, for axum 0.8 |
 //! | `tracing` | no | an event for each refusal and each fetch of keys |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
@@ -109,8 +114,8 @@
 //!
 //! # What it does not do
 //!
-//! It does not terminate TLS, log anybody in, or issue tokens. There is no introspection of opaque tokens yet, and no
-//! rate limit. There is no DPoP or mutual TLS either, so a token that is bound to a key is refused. A credential in the query string, a form or a cookie is not read.
+//! It does not terminate TLS, log anybody in, or issue tokens. There is no introspection of opaque tokens yet.
+//! There is no DPoP or mutual TLS either, so a token that is bound to a key is refused. A credential in the query string, a form or a cookie is not read.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -259,6 +264,9 @@ pub use store::{SqlKeyStore, SqlKeyStoreError};
 pub use store::{
     Hearing, RedisRevocations, RedisRevocationsBuilder, RedisRevocationsError, RedisRevocationsStatus,
 };
+#[cfg(all(feature = "redis", feature = "rate-limit"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "redis", feature = "rate-limit"))))]
+pub use store::{RedisRateLimits, RedisRateLimitsError};
 
 #[cfg(all(doctest, feature = "remote", feature = "axum", feature = "testing"))]
 #[doc = include_str!("../README.md")]

@@ -66,6 +66,7 @@ fn table() -> Vec<Case> {
     cases.extend(jwt.into_iter().flatten());
     cases.extend(others::api_keys());
     cases.push(others::scope());
+    cases.extend(others::rate_limits());
     cases.extend(others::either(&rs256));
     cases.extend(others::revocations(&rs256));
     cases.extend(sizes::cases(&rs256));

@@ -11,7 +11,8 @@ use http::{HeaderName, Request};
 use tower::{Layer, Service};
 use tower_resource_server::testing::PrincipalBuilder;
 use tower_resource_server::{
-    ApiKeyLayer, ApiKeyRecord, JwtLayer, KeyDigest, MemoryKeyStore, MemoryRevocations, Revocation, ScopeLayer,
+    ApiKeyLayer, ApiKeyRecord, JwtLayer, KeyDigest, MemoryKeyStore, MemoryRevocations, Principal, Quota,
+    RateLimitLayer, RateLimits, Revocation, ScopeLayer,
 };
 
 use crate::case::{Answer, Case, Measured, Presented, Work, bare, call, time};
@@ -118,6 +119,20 @@ pub(crate) fn revocations(tokens: &Tokens) -> [Case; 3] {
     })
 }
 
+/// A rate limit above nothing, asked about so many principals in turns. None of them is ever over it.
+pub(crate) fn rate_limits() -> [Case; 2] {
+    [("1", 1), ("100k", 100_000)].map(|(name, count)| {
+        Case::new(format!("rate_limit/{name}"), move || {
+            let limits = RateLimits::builder("free", Quota::per_second(u32::MAX));
+            let layer = RateLimitLayer::new(limits.build().unwrap());
+            Measured {
+                floor: Some(with_principals(count, bare())),
+                ..Measured::alone(with_principals(count, layer.layer(bare())))
+            }
+        })
+    })
+}
+
 /// A scope layer above nothing, asked about a principal that is there already.
 pub(crate) fn scope() -> Case {
     Case::new("scope", || Measured {
@@ -126,17 +141,30 @@ pub(crate) fn scope() -> Case {
     })
 }
 
-fn with_principal<S>(mut service: S) -> Work
+fn with_principal<S>(service: S) -> Work
 where
     S: Service<Request<()>, Response: Answer, Error = Infallible> + 'static,
 {
-    let alice = PrincipalBuilder::token("https://login.example.com/", "alice")
-        .scopes([READ])
-        .build();
+    with_principals(1, service)
+}
+
+/// One principal after the other, in an order that no prefetcher knows.
+fn with_principals<S>(count: usize, mut service: S) -> Work
+where
+    S: Service<Request<()>, Response: Answer, Error = Infallible> + 'static,
+{
+    let principal = |number| {
+        PrincipalBuilder::token("https://login.example.com/", format!("alice-{number}"))
+            .scopes([READ])
+            .build()
+    };
+    let principals: Vec<Principal> = (0..count).map(principal).collect();
+    let mut random = fastrand::Rng::with_seed(1);
     Box::new(move |times| {
         time(times, || {
             let mut request = Request::new(());
-            request.extensions_mut().insert(alice.clone());
+            let caller = &principals[random.usize(..principals.len())];
+            request.extensions_mut().insert(caller.clone());
             call(&mut service, request);
         })
     })

@@ -1,4 +1,4 @@
-//! Key stores, and lists of revocations, that come with the crate.
+//! Key stores, lists of revocations, and places to count requests, that come with the crate.
 
 #[cfg(feature = "stored-keys")]
 mod cached;
@@ -20,3 +20,5 @@ pub use sql::{SqlKeyStore, SqlKeyStoreError};
 pub use self::redis::{
     Hearing, RedisRevocations, RedisRevocationsBuilder, RedisRevocationsError, RedisRevocationsStatus,
 };
+#[cfg(all(feature = "redis", feature = "rate-limit"))]
+pub use self::redis::{RedisRateLimits, RedisRateLimitsError};

@@ -12,6 +12,7 @@ pub(crate) mod api_keys;
 mod curl;
 mod explain;
 mod logout_everywhere;
+mod rate_limits;
 
 use std::collections::BTreeSet;
 use std::env::{self, consts::EXE_SUFFIX};
@@ -86,6 +87,7 @@ mod every_command_gives_the_status_beside_it_in {
                 "explain",
                 "grpc",
                 "jwks_lab",
+                "rate_limits",
             ])
             .map(ToString::to_string)
             .collect();

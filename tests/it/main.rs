@@ -45,6 +45,7 @@ mod metrics;
 mod neighbours;
 mod presenting;
 mod rate_limits;
+mod rate_limits_redis;
 mod real_issuer;
 mod refusals;
 mod remote_keys;

@@ -38,16 +38,16 @@ fn keys(of: &[(&str, &str, &str)]) -> MemoryKeyStore {
             plan => record.plan(plan).build(),
         }
     };
-    MemoryKeyStore::from_iter(of.iter().map(record))
+    of.iter().map(record).collect()
 }
 
-fn behind_keys(store: MemoryKeyStore, limits: RateLimits) -> Router {
+pub(crate) fn behind_keys(store: MemoryKeyStore, limits: RateLimits) -> Router {
     whoami()
         .layer(RateLimitLayer::new(limits))
         .layer(ApiKeyLayer::new(store))
 }
 
-fn key(key: &str) -> Request {
+pub(crate) fn key(key: &str) -> Request {
     request(&[("x-api-key", key)])
 }
 

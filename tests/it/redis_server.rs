@@ -39,6 +39,25 @@ pub(crate) fn engines() -> Vec<PathBuf> {
     found
 }
 
+/// With a server of its own for each.
+pub(crate) async fn on_each_engine(test: impl AsyncFn(RedisServer)) {
+    for program in engines() {
+        println!("{}", program.display());
+        test(RedisServer::start(&program)).await;
+    }
+}
+
+/// Real parts take their time; whatever is waited for comes within seconds.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..4_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it is not so: {what}");
+}
+
 impl RedisServer {
     pub(crate) fn start(program: &Path) -> Self {
         let mut server = Self {

@@ -13,7 +13,7 @@ use tower_resource_server::{
     Revocation, RevocationCheckLayer,
 };
 
-use crate::redis_server::{RedisServer, engines};
+use crate::redis_server::{RedisServer, engines, on_each_engine, until};
 use crate::support::{ISSUER, KEY, bearer, call, idp, record, request, store, whoami};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -46,27 +46,9 @@ async fn warm(server: &RedisServer) -> RedisRevocations {
     node
 }
 
-async fn on_each_engine(test: impl AsyncFn(RedisServer)) {
-    for program in engines() {
-        println!("{}", program.display());
-        test(RedisServer::start(&program)).await;
-    }
-}
-
 /// An engine that has been in use for some time, for routes that ask it.
 async fn in_use(server: &RedisServer) {
     let _: redis::Value = server.ask(&["SET", "{trs}:generation", "first", "NX"]).await;
-}
-
-/// Real parts take their time; whatever is waited for comes within seconds.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..4_000 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("it is not so: {what}");
 }
 
 async fn until_refused(idp: &TestIssuer, node: &RedisRevocations, id: &str) {

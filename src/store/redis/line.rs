@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, Value};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisResult, Value};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::error::RedisRevocationsError;
 
 /// To connect.
-const CONNECT: Duration = Duration::from_secs(2);
+pub(super) const CONNECT: Duration = Duration::from_secs(2);
 /// For an answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
 
@@ -18,13 +18,21 @@ pub(super) async fn connect(
     client: &Client,
     patience: Duration,
 ) -> Result<MultiplexedConnection, RedisRevocationsError> {
+    let late = RedisRevocationsError::DeadlinePassed { after: CONNECT };
+    Ok(try_to_connect(client, patience).await.ok_or(late)??)
+}
+
+/// `None`: not in time. The patience is for each answer.
+pub(super) async fn try_to_connect(
+    client: &Client,
+    patience: Duration,
+) -> Option<RedisResult<MultiplexedConnection>> {
     let deadlines = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))
         .set_response_timeout(Some(patience));
     let connecting = client.get_multiplexed_async_connection_with_config(&deadlines);
     // The client's deadline need not hold for all that it does to connect.
-    let late = RedisRevocationsError::DeadlinePassed { after: CONNECT };
-    Ok(timeout(CONNECT, connecting).await.map_err(|_| late)??)
+    timeout(CONNECT, connecting).await.ok()
 }
 
 /// A connection that is made when it is needed, and shared by all who ask.

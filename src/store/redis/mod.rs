@@ -1,4 +1,5 @@
-//! Revocations over Redis or Valkey: every node holds all of them in memory and hears of new ones, so no request asks anybody.
+//! What machines share over Redis or Valkey. The folder `limits/` has rate limits, where each request asks the engine. All else here is
+//! about revocations: every node holds all of them in memory and hears of new ones, so no request asks anybody.
 //!
 //! ```text
 //! revocations  RedisRevocations, what layers and who revokes use      builder   its settings
@@ -29,6 +30,8 @@ mod ear;
 mod engine;
 mod error;
 mod follower;
+#[cfg(feature = "rate-limit")]
+mod limits;
 mod line;
 mod news;
 mod node;
@@ -39,5 +42,7 @@ mod wire;
 
 pub use builder::RedisRevocationsBuilder;
 pub use error::RedisRevocationsError;
+#[cfg(feature = "rate-limit")]
+pub use limits::{RedisRateLimits, RedisRateLimitsError};
 pub use revocations::RedisRevocations;
 pub use status::{Hearing, RedisRevocationsStatus};
