@@ -83,7 +83,9 @@
 //! - What is withdrawn: [`Revocations`], [`MemoryRevocations`], [`RedisRevocations`], [`Revocation`], [`CredentialFacts`], [`Standing`].
 //! - Errors: [`ConfigError`] for who configures, [`AuthError`] for the log, [`Rejection`] for the client.
 //! - Limits: [`RateLimitLayer`], its [`RateLimit`] and [`RateLimitFuture`]; [`RateLimits`], [`RateLimitsBuilder`], [`RateLimitsStatus`], [`Quota`]; for several
-//!   machines [`SharedRateLimits`], [`Share`], [`Taken`], [`RedisRateLimits`], [`RedisRateLimitsError`].
+//!   machines [`SharedRateLimits`], [`Share`], [`Taken`], [`RedisRateLimits`], [`RedisRateLimitsError`]. Who guesses: [`FailedAttemptLayer`], its
+//!   [`LimitFailedAttempts`], [`FailedAttempts`], [`FailedAttemptsBuilder`], [`FailedAttemptsStatus`]; whose address that is: [`CallerAddress`],
+//!   [`AddressSource`].
 //! - Records of decisions: [`AuditLayer`], its [`Audit`], [`AuditFuture`] and [`AuditRequest`]; [`AuditLog`], [`AuditStatus`], [`RecordsNotWritten`];
 //!   [`AuditRecord`], [`Decision`], [`Ending`]; where they go: [`AuditSink`], [`JsonLines`], [`LinesNotWritten`], [`TracingSink`], [`ChannelSink`], [`AuditReceiver`],
 //!   [`ReceiverGone`].
@@ -239,10 +241,13 @@ pub use layer::{
 };
 #[cfg(feature = "rate-limit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rate-limit")))]
-pub use layer::{RateLimit, RateLimitFuture, RateLimitLayer};
+pub use layer::{FailedAttemptLayer, LimitFailedAttempts, RateLimit, RateLimitFuture, RateLimitLayer};
 #[cfg(feature = "rate-limit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rate-limit")))]
-pub use limit::{Quota, RateLimits, RateLimitsBuilder, RateLimitsStatus, Share, SharedRateLimits, Taken};
+pub use limit::{
+    AddressSource, CallerAddress, FailedAttempts, FailedAttemptsBuilder, FailedAttemptsStatus, Quota,
+    RateLimits, RateLimitsBuilder, RateLimitsStatus, Share, SharedRateLimits, Taken,
+};
 pub use policy::{Acr, CallerKind, Demand, InvalidAcr, RequestTarget, RouteRequirement, StepUp, TokenAge};
 pub use principal::{
     Actor, Authentication, AuthorizationDetail, Claims, Identity, InvalidDetail, Method, Principal,

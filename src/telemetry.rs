@@ -13,18 +13,19 @@
 //! | `resource_server_revocations` | gauge | `state` | at the same time: how many orders are known, and how many of them the engine may lack |
 //! | `resource_server_audit_dropped_total` | counter | | each record of the audit that found the queue full |
 //! | `resource_server_audit_queue` | gauge | | records that wait; set when the sink has answered, and when a record is dropped |
+//! | `resource_server_failed_attempts_total` | counter | `outcome` | each attempt that failed where failed ones are counted, and each that nobody was asked about |
 //! | `resource_server_rate_limits_total` | counter | `plan`, `outcome`, `by` | each request that a `RateLimitLayer` counts |
 //! | `resource_server_rate_limits_shared` | gauge | | 1 while the place where machines count together answers, 0 while it does not; set when that changes |
 //! | `resource_server_limited_callers` | gauge | `table` | how many callers a table of limits holds; set when one comes anew, and when some have gone |
 //!
 //! | label | values |
 //! |---|---|
-//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed`; for caches `hit`, `miss`, `evicted`; for requests by key `accepted`, `limited`, `refused`; for rate limits `passed`, `limited` |
+//! | `outcome` | `accepted`, `anonymous`, `refused`; for fetches `ok`, `failed`; for loads `found`, `unknown`, `failed`; for caches `hit`, `miss`, `evicted`; for requests by key `accepted`, `limited`, `refused`; for rate limits `passed`, `limited`; for attempts `counted`, `limited` |
 //! | `key_id` | the id of a key's record |
 //! | `cache` | `tokens`, `api_keys`, `issuers` |
 //! | `plan` | the names that the rate limits were built with |
 //! | `by` | who counted: `local`, `shared`, or `alone` where the shared place is out of reach |
-//! | `table` | `rate_limits` |
+//! | `table` | `rate_limits`, `anonymous_callers`, `failed_attempts` |
 //! | `method` | `jwt`, `api_key`, `none` |
 //! | `reason` | `ok`, or a reason code of [`AuthError`](crate::error::AuthError::reason) |
 //!
@@ -51,6 +52,7 @@
 //! | `plan unknown` | warn | `plan` | a caller has a plan that the rate limits were not built with; said once for each of them |
 //! | `uses not written` | warn | `error` | the uses of API keys could not be written down; they are kept |
 
+mod attempts;
 #[cfg(feature = "rate-limit")]
 mod limits;
 
@@ -61,6 +63,7 @@ use crate::error::Fault;
 use crate::error::{Refusal, Rejection};
 use crate::principal::{By, Method, Refused, Trail};
 
+pub(crate) use attempts::{Attempted, attempt};
 #[cfg(feature = "rate-limit")]
 pub(crate) use limits::{
     CountedBy, PlanCounters, limited_callers, plan_unknown, rate_limits_alone, rate_limits_shared,
@@ -98,6 +101,7 @@ mod names {
     pub(super) const AUDIT_DROPPED: &str = "resource_server_audit_dropped_total";
     #[cfg(feature = "audit")]
     pub(super) const AUDIT_QUEUE: &str = "resource_server_audit_queue";
+    pub(super) const FAILED_ATTEMPTS: &str = "resource_server_failed_attempts_total";
     #[cfg(feature = "rate-limit")]
     pub(super) const RATE_LIMITS: &str = "resource_server_rate_limits_total";
     #[cfg(feature = "rate-limit")]

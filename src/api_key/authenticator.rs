@@ -8,7 +8,7 @@ use super::{ApiKeyRecord, KeyDigest, KeyStore};
 use crate::authenticator::{Authenticator, Judgement, Verdict};
 use crate::challenge::{Challenge, Realm, Scheme};
 use crate::clock::{Clock, SystemClock};
-use crate::credential::{ApiKeyReader, Credential, Presented, RequestHead};
+use crate::credential::{ApiKeyReader, Asking, Credential, Presented, RequestHead};
 use crate::error::AuthError;
 use crate::principal::Method;
 
@@ -77,7 +77,7 @@ impl Authenticator for ApiKeyAuthenticator {
         !credential.has_jwt_shape()
     }
 
-    fn judge(&self, credential: &Credential<'_>, _: &RequestHead<'_>) -> Verdict {
+    fn judge(&self, credential: &Credential<'_>, request: &RequestHead<'_>) -> Verdict {
         if credential.value.len() > LONGEST_KEY {
             return Verdict::Done(Err(AuthError::ApiKeyMalformed));
         }
@@ -87,6 +87,11 @@ impl Authenticator for ApiKeyAuthenticator {
         let digest = KeyDigest::of(credential.value);
         if let Some(found) = self.store.find_now(&digest) {
             return Verdict::Done(self.judge.decide(found, &digest));
+        }
+        if !self.store.knows(&digest)
+            && let Err(error) = request.may_ask()
+        {
+            return Verdict::Done(Err(error));
         }
         let (store, judge) = (Arc::clone(&self.store), self.judge.clone());
         Verdict::Pending(Box::pin(async move {

@@ -38,6 +38,15 @@ pub trait KeyStore: Send + Sync + 'static {
         None
     }
 
+    /// Whether this key was found here before, though what is known of it is too old to be used without asking: then to ask is no
+    /// guess, and a `FailedAttemptLayer` lets it be asked about however many other attempts have failed.
+    ///
+    /// Default: `false`, because a store that remembers nothing cannot tell.
+    fn knows(&self, key: &KeyDigest) -> bool {
+        let _ = key;
+        false
+    }
+
     /// Tells of every change of a record, for as long as it is polled: first [`Listening`](super::KeyNews::Listening), once
     /// nothing can be missed any more, then each change. An error says that changes may have been missed since; whoever
     /// follows asks again, after a pause. A cache in front of the store calls this, so that it need not wait for its entries
@@ -74,6 +83,10 @@ impl<S: KeyStore> KeyStore for Arc<S> {
         (**self).find_now(key)
     }
 
+    fn knows(&self, key: &KeyDigest) -> bool {
+        (**self).knows(key)
+    }
+
     fn follow(&self, listener: &KeyNewsListener) -> impl Future<Output = Result<(), Self::Error>> + Send {
         (**self).follow(listener)
     }
@@ -88,12 +101,18 @@ pub(super) type Found = Result<Option<ApiKeyRecord>, Box<dyn std::error::Error +
 /// A store of any type, behind one pointer.
 pub(super) trait ErasedStore: Send + Sync {
     fn find_now(&self, key: &KeyDigest) -> Option<Found>;
+
+    fn knows(&self, key: &KeyDigest) -> bool;
     fn find(self: Arc<Self>, key: KeyDigest) -> BoxFuture<Found>;
 }
 
 impl<S: KeyStore> ErasedStore for S {
     fn find_now(&self, key: &KeyDigest) -> Option<Found> {
         KeyStore::find_now(self, key).map(|found| found.map_err(Into::into))
+    }
+
+    fn knows(&self, key: &KeyDigest) -> bool {
+        KeyStore::knows(self, key)
     }
 
     fn find(self: Arc<Self>, key: KeyDigest) -> BoxFuture<Found> {

@@ -5,19 +5,22 @@
 
 #[cfg(feature = "api-key")]
 mod api_key;
+mod attempts;
 mod authorization;
 #[cfg(feature = "jwt")]
 mod bearer;
 
 #[cfg(feature = "api-key")]
 pub(crate) use api_key::ApiKeyReader;
+pub(crate) use attempts::{Asking, Attempt, Attempts, CountAttempts, Unlimited};
 #[cfg(feature = "jwt")]
 pub(crate) use bearer::BearerReader;
 
 use std::cell::OnceCell;
 
+use attempts::Taking;
 use authorization::Authorization;
-use http::{HeaderMap, HeaderName};
+use http::{Extensions, HeaderMap, HeaderName};
 
 use crate::challenge::Scheme;
 use crate::error::AuthError;
@@ -26,14 +29,18 @@ use crate::error::AuthError;
 #[derive(Debug)]
 pub(crate) struct RequestHead<'r> {
     pub(crate) headers: &'r HeaderMap,
+    extensions: &'r Extensions,
     authorization: OnceCell<Authorization<'r>>,
+    taking: Taking,
 }
 
 impl<'r> RequestHead<'r> {
-    pub(crate) fn new(headers: &'r HeaderMap) -> Self {
+    pub(crate) fn new(headers: &'r HeaderMap, extensions: &'r Extensions) -> Self {
         Self {
             headers,
+            extensions,
             authorization: OnceCell::new(),
+            taking: Taking::default(),
         }
     }
 }

@@ -206,6 +206,9 @@ pub enum AuthError {
     /// A layer or extractor stands where no authentication layer is in front of it.
     #[error("no authentication layer stands in front of this layer or extractor")]
     NotAuthenticated,
+    /// A layer that belongs outside of every authentication layer stands behind one.
+    #[error("a layer stands behind an authentication layer and belongs outside of it")]
+    AlreadyAuthenticated,
     /// What the resolver returned cannot be trusted as it is.
     #[error("the resolved issuer cannot be used: {0}")]
     IssuerMisconfigured(&'static str),
@@ -272,6 +275,7 @@ impl AuthError {
             Self::ResolverUnavailable(_) => "resolver_unavailable",
             Self::StoreUnavailable(_) => "store_unavailable",
             Self::NotAuthenticated => "not_authenticated",
+            Self::AlreadyAuthenticated => "already_authenticated",
             Self::IssuerMisconfigured(_) => "issuer_misconfigured",
             Self::ClaimsUndeclared => "claims_undeclared",
         }
@@ -310,9 +314,10 @@ impl AuthError {
             | Self::StoreUnavailable(_)
             | Self::RevocationsUnavailable(_)
             | Self::RevocationsUnheard { .. } => RejectionKind::Unavailable,
-            Self::NotAuthenticated | Self::IssuerMisconfigured(_) | Self::ClaimsUndeclared => {
-                RejectionKind::Misconfigured
-            }
+            Self::NotAuthenticated
+            | Self::AlreadyAuthenticated
+            | Self::IssuerMisconfigured(_)
+            | Self::ClaimsUndeclared => RejectionKind::Misconfigured,
             _ => RejectionKind::InvalidCredential,
         }
     }
@@ -343,9 +348,10 @@ impl AuthError {
             | Self::StoreUnavailable(_)
             | Self::RevocationsUnavailable(_)
             | Self::RevocationsUnheard { .. } => "the credential cannot be checked for now",
-            Self::NotAuthenticated | Self::IssuerMisconfigured(_) | Self::ClaimsUndeclared => {
-                "the service is misconfigured"
-            }
+            Self::NotAuthenticated
+            | Self::AlreadyAuthenticated
+            | Self::IssuerMisconfigured(_)
+            | Self::ClaimsUndeclared => "the service is misconfigured",
             _ => "the credential is not valid here",
         }
     }

@@ -13,6 +13,7 @@ use super::status::KeyStatus;
 use super::verifying_key::Algorithm;
 use crate::authenticator::BoxFuture;
 use crate::clock::Clock;
+use crate::credential::Asking;
 use crate::error::{AuthError, Problems};
 
 /// What a judge is told when it asks for keys.
@@ -21,22 +22,21 @@ pub(crate) enum Lookup {
     Ready(KeySet),
     /// Something must be fetched first, for a bounded time.
     Wait(BoxFuture<Result<KeySet, AuthError>>),
-    /// There is nothing, and for now nothing is fetched.
+    /// There is nothing, and for now nothing is fetched, or not for this request.
     Refused(AuthError),
 }
 
 /// The keys of one issuer while the service runs. Neither method waits or takes a lock that a fetch could hold.
 pub(crate) trait KeyProvider: fmt::Debug + Send + Sync {
-    /// The keys as they are now.
-    fn current(&self) -> Lookup;
+    /// The keys as they are now. Unless `asking` refuses, they are fetched if there are none.
+    fn current(&self, asking: &dyn Asking) -> Lookup;
 
     /// Whether these are the very keys as they are now.
-    fn is_current(&self, keys: &KeySetMark) -> bool {
-        matches!(self.current(), Lookup::Ready(now) if now.is(keys))
-    }
+    fn is_current(&self, keys: &KeySetMark) -> bool;
 
-    /// Somebody needs the key of this name and algorithm, which is not among the current ones.
-    fn beyond(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup;
+    /// Somebody needs the key of this name and algorithm, which is not among the current ones. Unless `asking` refuses, a fetch may
+    /// be made for it.
+    fn beyond(&self, kid: Option<&str>, algorithm: Algorithm, asking: &dyn Asking) -> Lookup;
 
     /// Waits for keys for longer than a request would.
     fn warm_up(&self) -> BoxFuture<Result<(), AuthError>> {
@@ -172,7 +172,7 @@ impl From<RemoteKeys> for Keys {
 struct Fixed(KeySet);
 
 impl KeyProvider for Fixed {
-    fn current(&self) -> Lookup {
+    fn current(&self, _: &dyn Asking) -> Lookup {
         Lookup::Ready(self.0.clone())
     }
 
@@ -180,7 +180,7 @@ impl KeyProvider for Fixed {
         self.0.is(keys)
     }
 
-    fn beyond(&self, _: Option<&str>, _: Algorithm) -> Lookup {
+    fn beyond(&self, _: Option<&str>, _: Algorithm, _: &dyn Asking) -> Lookup {
         Lookup::Refused(AuthError::SigningKeyUnknown)
     }
 }

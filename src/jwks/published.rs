@@ -43,6 +43,7 @@ use super::unknown_keys::{KeyName, NameHasher};
 use super::verifying_key::Algorithm;
 use crate::authenticator::BoxFuture;
 use crate::clock::Clock;
+use crate::credential::{Asking, Unlimited};
 use crate::error::{AuthError, Told};
 
 /// The keys of one issuer, and all that is known about fetching them.
@@ -211,8 +212,13 @@ impl Published {
         }
     }
 
-    fn find(self: &Arc<Self>, wanted: Wanted, longest_wait: Duration) -> Lookup {
-        match self.ask(&wanted) {
+    fn find(self: &Arc<Self>, wanted: Wanted, longest_wait: Duration, asking: &dyn Asking) -> Lookup {
+        // Whether it may ask is found out before anything is spent, and without the lock.
+        let told = self.remembered(&wanted).or_else(|| match asking.may_ask() {
+            Ok(()) => self.ask(&wanted),
+            Err(error) => Some(Err(error)),
+        });
+        match told {
             Some(Ok(set)) => Lookup::Ready(set),
             Some(Err(error)) => Lookup::Refused(error),
             None => match self.rouse() {
@@ -222,15 +228,30 @@ impl Published {
         }
     }
 
-    /// What can be said now; nothing, if there is a fetch to wait for.
+    /// What can be said now; nothing, if there is a fetch to wait for, for which this spends what it takes.
     fn ask(&self, wanted: &Wanted) -> Option<Result<KeySet, AuthError>> {
+        self.told(wanted, Schedule::wants_key)
+    }
+
+    /// The same, and nothing is spent.
+    fn remembered(&self, wanted: &Wanted) -> Option<Result<KeySet, AuthError>> {
+        self.told(wanted, |schedule, key, since, now| {
+            schedule.would_tell(key, since, now)
+        })
+    }
+
+    fn told(
+        &self,
+        wanted: &Wanted,
+        beyond: impl FnOnce(&mut Schedule, KeyName, u64, Duration) -> Answer,
+    ) -> Option<Result<KeySet, AuthError>> {
         self.schedule(|schedule, now| {
             let answer = match (wanted, self.usable(now)) {
                 (Wanted::AnyKeys, Some(set)) => return Some(Ok(set)),
                 (Wanted::Key { kid, algorithm, .. }, Some(set)) if set.knows(kid.as_deref(), *algorithm) => {
                     return Some(Ok(set));
                 }
-                (Wanted::Key { name, since, .. }, Some(_)) => schedule.wants_key(*name, *since, now),
+                (Wanted::Key { name, since, .. }, Some(_)) => beyond(schedule, *name, *since, now),
                 (_, None) => schedule.wants_keys(now),
             };
             match answer {
@@ -288,7 +309,7 @@ fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Au
 pub(super) struct Handle(pub(super) Arc<Published>);
 
 impl KeyProvider for Handle {
-    fn current(&self) -> Lookup {
+    fn current(&self, asking: &dyn Asking) -> Lookup {
         let published = &self.0;
         let now = published.clock.monotonic();
         match published.usable(now) {
@@ -296,7 +317,7 @@ impl KeyProvider for Handle {
                 published.rouse_if_due(now);
                 Lookup::Ready(set)
             }
-            None => published.find(Wanted::AnyKeys, published.rules.longest_wait),
+            None => published.find(Wanted::AnyKeys, published.rules.longest_wait, asking),
         }
     }
 
@@ -308,7 +329,7 @@ impl KeyProvider for Handle {
         published.look(now, |set| set.is(keys)).unwrap_or(false)
     }
 
-    fn beyond(&self, kid: Option<&str>, algorithm: Algorithm) -> Lookup {
+    fn beyond(&self, kid: Option<&str>, algorithm: Algorithm, asking: &dyn Asking) -> Lookup {
         let published = &self.0;
         let wanted = Wanted::Key {
             kid: kid.map(str::to_owned),
@@ -316,11 +337,11 @@ impl KeyProvider for Handle {
             name: published.names.name(kid, algorithm),
             since: published.locked().fetches_for_unknown(),
         };
-        published.find(wanted, published.rules.longest_wait)
+        published.find(wanted, published.rules.longest_wait, asking)
     }
 
     fn warm_up(&self) -> BoxFuture<Result<(), AuthError>> {
-        match self.0.find(Wanted::AnyKeys, LONGEST_LOAD) {
+        match self.0.find(Wanted::AnyKeys, LONGEST_LOAD, &Unlimited) {
             Lookup::Ready(_) => Box::pin(std::future::ready(Ok(()))),
             Lookup::Wait(loading) => Box::pin(async move { loading.await.map(drop) }),
             Lookup::Refused(error) => Box::pin(std::future::ready(Err(error))),

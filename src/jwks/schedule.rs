@@ -191,18 +191,29 @@ impl Schedule {
     /// Somebody needs a key that is not in the set. `since`: how many fetches for unknown keys had ended when they came;
     /// one that ended since then was for all who waited, and what it brought is the last word.
     pub(super) fn wants_key(&mut self, key: KeyName, since: u64, now: Duration) -> Answer {
-        if self.running.is_some() || self.asked_for.is_some() {
-            return Answer::Wait;
-        }
-        if self.fetches_for_unknown == since && self.unknown.may_be_fetched(key, now) {
+        let answer = self.would_tell(key, since, now);
+        if matches!(answer, Answer::Wait) && !self.fetches() {
             self.unknown.spend(now, self.rules.cool_down);
             self.asked_for = Some(key);
+        }
+        answer
+    }
+
+    /// What [`wants_key`](Self::wants_key) would say; nothing is spent.
+    pub(super) fn would_tell(&self, key: KeyName, since: u64, now: Duration) -> Answer {
+        let may_fetch = || self.fetches_for_unknown == since && self.unknown.may_be_fetched(key, now);
+        if self.fetches() || may_fetch() {
             return Answer::Wait;
         }
         match &self.failure {
             Some(cause) => unavailable(now, self.due.min(self.unknown.next()), cause),
             None => Answer::Unknown,
         }
+    }
+
+    /// Whether a fetch runs or is about to.
+    fn fetches(&self) -> bool {
+        self.running.is_some() || self.asked_for.is_some()
     }
 
     /// What is published. `date` turns a time of the steady clock into a date.

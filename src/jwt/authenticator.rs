@@ -7,7 +7,7 @@ use super::trusted::{Found, TrustedIssuers};
 use super::verified_tokens::VerifiedTokens;
 use crate::authenticator::{Authenticator, BoxFuture, Judgement, Verdict};
 use crate::challenge::{Challenge, Realm, Scheme};
-use crate::credential::{BearerReader, Credential, Presented, RequestHead};
+use crate::credential::{Asking, BearerReader, Credential, Presented, RequestHead, Unlimited};
 use crate::error::AuthError;
 use crate::jwks::{KeySet, Lookup};
 use crate::principal::Method;
@@ -37,18 +37,18 @@ impl JwtAuthenticator {
         }
     }
 
-    /// The judgement, whatever must be waited for.
+    /// The judgement, whatever must be waited for and whoever asked.
     pub(super) async fn judgement(&self, token: &[u8]) -> Judgement {
         if token.len() > self.most_token_bytes {
             return Err(AuthError::TokenTooLong);
         }
-        match self.judge_unknown(token, None)? {
+        match self.judge_unknown(token, None, &Unlimited)? {
             Verdict::Done(judgement) => judgement,
             Verdict::Pending(judgement) => judgement.await,
         }
     }
 
-    fn judge_token(&self, token: &[u8]) -> Result<Verdict, AuthError> {
+    fn judge_token(&self, token: &[u8], asking: &dyn Asking) -> Result<Verdict, AuthError> {
         if token.len() > self.most_token_bytes {
             return Err(AuthError::TokenTooLong);
         }
@@ -58,15 +58,23 @@ impl JwtAuthenticator {
             return Ok(Verdict::Done(Ok(known)));
         }
         telemetry::cache(telemetry::Cache::Tokens, telemetry::Looked::Miss);
-        self.judge_unknown(token, name)
+        self.judge_unknown(token, name, asking)
     }
 
     /// What has no name is not remembered.
-    fn judge_unknown(&self, token: &[u8], name: Option<TokenName>) -> Result<Verdict, AuthError> {
+    fn judge_unknown(
+        &self,
+        token: &[u8],
+        name: Option<TokenName>,
+        asking: &dyn Asking,
+    ) -> Result<Verdict, AuthError> {
         read_token(token, |unverified| {
             match self.issuers.find(unverified.issuer()?) {
-                Found::Here(issuer) => self.fresh(name, token, &issuer).start(unverified),
-                Found::Wait(looking) => Ok(self.judge_after(looking, name, token.to_owned())),
+                Found::Here(issuer) => self.fresh(name, token, &issuer).start(unverified, asking),
+                Found::Wait(looking) => {
+                    asking.may_ask()?;
+                    Ok(self.judge_after(looking, name, token.to_owned()))
+                }
                 Found::Refused(error) => Err(error),
             }
         })
@@ -107,21 +115,22 @@ struct Fresh<'t> {
 }
 
 impl Fresh<'_> {
-    fn start(&self, unverified: &UnverifiedToken<'_>) -> Result<Verdict, AuthError> {
+    fn start(&self, unverified: &UnverifiedToken<'_>, asking: &dyn Asking) -> Result<Verdict, AuthError> {
         self.issuer.check_header(unverified)?;
-        let keys = match self.issuer.keys.current() {
+        let keys = match self.issuer.keys.current(asking) {
             Lookup::Ready(keys) => keys,
             Lookup::Wait(loading) => return Ok(self.judge_after(loading)),
             Lookup::Refused(error) => return Err(error),
         };
         match self.judge(unverified, &keys) {
-            Err(AuthError::SigningKeyUnknown) => self.look_beyond(unverified),
+            Err(AuthError::SigningKeyUnknown) => self.look_beyond(unverified, asking),
             judgement => Ok(Verdict::Done(judgement)),
         }
     }
 
+    /// After a question that this request was allowed: what else it takes is part of that.
     fn start_anew(&self) -> Result<Verdict, AuthError> {
-        read_token(self.token, |unverified| self.start(unverified))
+        read_token(self.token, |unverified| self.start(unverified, &Unlimited))
     }
 
     fn judge(&self, unverified: &UnverifiedToken<'_>, keys: &KeySet) -> Judgement {
@@ -138,9 +147,13 @@ impl Fresh<'_> {
     }
 
     /// The key is not among those in memory: a newer set may have it.
-    fn look_beyond(&self, unverified: &UnverifiedToken<'_>) -> Result<Verdict, AuthError> {
+    fn look_beyond(
+        &self,
+        unverified: &UnverifiedToken<'_>,
+        asking: &dyn Asking,
+    ) -> Result<Verdict, AuthError> {
         let (kid, algorithm) = unverified.key_name();
-        match self.issuer.keys.beyond(kid, algorithm) {
+        match self.issuer.keys.beyond(kid, algorithm, asking) {
             Lookup::Ready(keys) => self.judge_again(&keys).map(|data| Verdict::Done(Ok(data))),
             Lookup::Wait(loading) => Ok(self.judge_after(loading)),
             Lookup::Refused(error) => Err(error),
@@ -166,8 +179,8 @@ impl Authenticator for JwtAuthenticator {
         credential.has_jwt_shape()
     }
 
-    fn judge(&self, credential: &Credential<'_>, _: &RequestHead<'_>) -> Verdict {
-        self.judge_token(credential.value)
+    fn judge(&self, credential: &Credential<'_>, request: &RequestHead<'_>) -> Verdict {
+        self.judge_token(credential.value, request)
             .unwrap_or_else(|error| Verdict::Done(Err(error)))
     }
 

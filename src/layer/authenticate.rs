@@ -10,7 +10,7 @@ use super::future::ResponseFuture;
 use super::refusal::Language;
 use crate::authenticator::{Authenticator, Judgement, Verdict};
 use crate::challenge::{Challenges, Scheme};
-use crate::credential::{Presented, RequestHead};
+use crate::credential::{Attempt, Presented, RequestHead};
 use crate::error::{AuthError, Refusal, Rejection};
 use crate::principal::{Anonymous, By, Door, Method, Principal, Seen, Trail};
 use crate::telemetry;
@@ -57,7 +57,7 @@ impl Gate {
 
     /// Looks for the credential and has it judged, as far as that goes without waiting.
     fn decide<B>(&self, request: &Request<B>) -> Decision {
-        let head = RequestHead::new(request.headers());
+        let head = RequestHead::new(request.headers(), request.extensions());
         let credential = match self.authenticator.find(&head) {
             Presented::One(credential) => credential,
             Presented::None if self.optional => return Decision::Anonymous,
@@ -73,6 +73,7 @@ impl Gate {
                 header: credential.header,
                 scheme: credential.scheme,
                 method,
+                attempt: head.attempt(),
             },
         )
     }
@@ -88,9 +89,11 @@ impl Gate {
         &self,
         request: &mut Request<B>,
         judgement: Judgement,
-        found: &Found,
+        found: Found,
     ) -> Result<(), Rejection> {
-        let trail = Trail::of(request.extensions());
+        let extensions = request.extensions();
+        found.attempt.ended(judgement.as_ref().err(), extensions);
+        let trail = Trail::of(extensions);
         let data = judgement.map_err(|error| {
             let refusal = Refusal::at_door(error, &self.door, Some(found.scheme));
             telemetry::refused(refusal, Some(found.method), trail, By::Layer)
@@ -134,11 +137,12 @@ enum Decision {
     Judged(Verdict, Found),
 }
 
-/// Where the credential was and what it is called.
+/// Where the credential was, what it is called, and what judging it took.
 struct Found {
     header: HeaderName,
     scheme: Scheme,
     method: Method,
+    attempt: Attempt,
 }
 
 impl Found {
@@ -186,7 +190,7 @@ where
             }
             Decision::Judged(Verdict::Done(judgement), found) => {
                 private = found.is_hidden_from_caches();
-                self.gate.admit(&mut request, judgement, &found)
+                self.gate.admit(&mut request, judgement, found)
             }
             Decision::Judged(Verdict::Pending(judgement), found) => {
                 if let Some(trail) = Trail::of(request.extensions()) {
@@ -195,7 +199,7 @@ where
                 let (service, gate) = (self.take_ready(), Arc::clone(&self.gate));
                 let private = found.is_hidden_from_caches();
                 let admit = Box::new(move |judgement| {
-                    gate.admit(&mut request, judgement, &found)
+                    gate.admit(&mut request, judgement, found)
                         .map(|()| (service, request))
                 });
                 return ResponseFuture::judging(judgement, admit, language, private);

@@ -12,6 +12,8 @@ mod authenticate;
 mod authorize;
 mod body;
 mod caller;
+#[cfg(feature = "rate-limit")]
+mod failed_attempts;
 mod future;
 #[cfg(feature = "jwt")]
 mod jwt;
@@ -37,6 +39,8 @@ pub use authenticate::Authenticate;
 pub use authorize::Authorize;
 pub use body::ResponseBody;
 pub use caller::CallerLayer;
+#[cfg(feature = "rate-limit")]
+pub use failed_attempts::{FailedAttemptLayer, LimitFailedAttempts};
 pub use future::ResponseFuture;
 #[cfg(feature = "jwt")]
 pub use jwt::JwtLayer;

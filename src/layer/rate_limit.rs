@@ -24,7 +24,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 ///
 /// Beyond the limit: 429 with `Retry-After`, for gRPC 8 (`RESOURCE_EXHAUSTED`); never 401, since no other credential would help. Every answer,
 /// good or not, tells what is left in `RateLimit` and what the plan allows in `RateLimit-Policy`
-/// (draft-ietf-httpapi-ratelimit-headers-10). Callers who are anonymous are counted by the first plan, all together. Without any authentication in
+/// (draft-ietf-httpapi-ratelimit-headers-10). Callers who are anonymous are counted by the first plan, all together or by address. Without any authentication in
 /// front it is a wiring mistake: 500.
 ///
 /// ```
@@ -69,6 +69,10 @@ impl RateLimitLayer {
     }
 
     /// What became of a request that was counted.
+    #[cfg_attr(
+        not(feature = "stored-keys"),
+        allow(clippy::unused_self, reason = "without the feature nobody writes uses down")
+    )]
     fn admit<B>(&self, request: &Request<B>, counted: &Counted) -> Result<(), Rejection> {
         let extensions = request.extensions();
         let caller = extensions.get::<Principal>();
@@ -123,7 +127,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let language = Language::of(&request);
-        let counting = Caller::of(request.extensions()).map(|caller| self.layer.limits.count(&caller));
+        let (headers, extensions) = (request.headers(), request.extensions());
+        let limits = &self.layer.limits;
+        let counting = Caller::of(extensions).map(|caller| limits.count(&caller, headers, extensions));
         let state = match counting {
             Some(Counting::Done(counted)) => self.enter(request, counted),
             Some(Counting::Pending(counting)) => self.wait(request, counting),

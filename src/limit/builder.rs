@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::Quota;
+use super::address::CallerAddress;
 use super::limits::{Inner, RateLimits};
 use super::local::Local;
 use super::plan::{Plan, check_name};
@@ -21,6 +22,7 @@ pub struct RateLimitsBuilder {
     plans: Vec<(Arc<str>, Quota)>,
     plan_of: Option<Tell>,
     per: Per,
+    anonymous_by: Option<CallerAddress>,
     shared: Option<(Arc<dyn Place>, Share)>,
     most_callers: usize,
     clock: Arc<dyn Clock>,
@@ -32,6 +34,7 @@ impl RateLimitsBuilder {
             plans: vec![(plan, quota)],
             plan_of: None,
             per: Per::default(),
+            anonymous_by: None,
             shared: None,
             most_callers: MOST_CALLERS,
             clock: Arc::new(SystemClock::new()),
@@ -92,6 +95,15 @@ impl RateLimitsBuilder {
         self
     }
 
+    /// Counts callers who are anonymous by their address, an IPv6 network of 64 bits as one; those whose address is not known together. They
+    /// have a memory of their own of [`most_callers`](Self::most_callers), so strangers with many addresses take no room from callers who
+    /// are known. At a [`shared`](Self::shared) place each address takes room until its quota is whole again, however many there are.
+    /// Default: all of them together, because only you know what stands in front of the service.
+    pub fn anonymous_by(mut self, address: CallerAddress) -> Self {
+        self.anonymous_by = Some(address);
+        self
+    }
+
     /// Counts at a place that other machines use too, such as `RedisRateLimits`; sets of limits that must not share it need other
     /// plans' names, or another place. `alone` is what part of each quota this machine lets through while that place is out of
     /// reach. Default: each process counts for itself, because only you know of others.
@@ -104,7 +116,7 @@ impl RateLimitsBuilder {
     }
 
     /// How many callers are remembered at the same time, each until its quota is whole again. Beyond that, new callers share 1,024
-    /// counts: they may be limited sooner than their plan says, and nobody has more. Default: 1,000,000, because that is
+    /// counts: they may be limited sooner than their plan says. Default: 1,000,000, because that is
     /// 53 MB, and who has more callers than that within a window has room for them.
     pub fn most_callers(mut self, callers: usize) -> Self {
         self.most_callers = callers;
@@ -130,7 +142,13 @@ impl RateLimitsBuilder {
             Some(_) => quota.one_in(alone.parts()),
             None => *quota,
         });
-        let local = Local::new("rate_limits", quotas, self.most_callers, Arc::clone(&self.clock));
+        let quotas: Vec<Quota> = quotas.collect();
+        let local = |name, quotas: &[Quota]| {
+            let clock = Arc::clone(&self.clock);
+            Local::new(name, quotas.iter().copied(), self.most_callers, clock)
+        };
+        let strangers = local("anonymous_callers", quotas.get(..1).unwrap_or_default());
+        let local = local("rate_limits", &quotas);
         let places = self.plans.iter().enumerate();
         let clock = self.clock;
         Ok(RateLimits::of(Inner {
@@ -144,7 +162,9 @@ impl RateLimitsBuilder {
                 .collect(),
             plan_of: self.plan_of,
             per: self.per,
+            anonymous_by: self.anonymous_by,
             local,
+            strangers,
             together: self.shared.map(|(place, _)| Together::new(place, clock)),
             alone: AtomicU64::new(0),
             unknown_plans: AtomicU64::new(0),
@@ -161,8 +181,17 @@ impl RateLimitsBuilder {
                 problems.add(setter, format!("there are two plans {name:?}"));
             }
         }
-        if self.shared.as_ref().is_some_and(|(_, alone)| alone.parts == 0) {
-            problems.add("shared", "one part in none is no share");
+        match &self.shared {
+            Some((_, alone)) if alone.parts == 0 => problems.add("shared", "one part in none is no share"),
+            Some((_, alone)) => {
+                for (_, quota) in &self.plans {
+                    quota.one_in(alone.parts()).check("shared", &mut problems);
+                }
+            }
+            None => {}
+        }
+        if let Some(address) = &self.anonymous_by {
+            address.check("anonymous_by", &mut problems);
         }
         if self.most_callers == 0 {
             problems.add("most_callers", "there is no room for anybody");

@@ -3,6 +3,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::{Extensions, HeaderMap};
+
+use super::address::CallerAddress;
 use super::builder::RateLimitsBuilder;
 use super::local::Local;
 use super::plan::Plan;
@@ -39,7 +42,10 @@ pub(super) struct Inner {
     pub(super) places: HashMap<Arc<str>, usize>,
     pub(super) plan_of: Option<Tell>,
     pub(super) per: Per,
+    pub(super) anonymous_by: Option<CallerAddress>,
     pub(super) local: Local,
+    /// Those of whom only an address is known, who are as many as they like to be.
+    pub(super) strangers: Local,
     pub(super) together: Option<Together>,
     pub(super) alone: AtomicU64,
     pub(super) unknown_plans: AtomicU64,
@@ -82,7 +88,7 @@ impl RateLimits {
     pub fn status(&self) -> RateLimitsStatus {
         let this = &*self.0;
         RateLimitsStatus {
-            callers: this.local.callers(),
+            callers: this.local.callers() + this.strangers.callers(),
             shared: this.together.as_ref().map(|place| !place.is_out_of_reach()),
             counted_alone: this.alone.load(Ordering::Relaxed),
             unknown_plans: this.unknown_plans.load(Ordering::Relaxed),
@@ -94,17 +100,31 @@ impl RateLimits {
     }
 
     /// Counts one request.
-    pub(crate) fn count(&self, caller: &Caller<'_>) -> Counting {
+    pub(crate) fn count(
+        &self,
+        caller: &Caller<'_>,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Counting {
         let (place, who) = match caller {
             Caller::Known(principal) => (self.0.place_of(principal), self.0.per.who(principal)),
-            Caller::Anonymous(_) => (0, Who::Anonymous),
+            Caller::Anonymous(_) => {
+                let address = self.0.anonymous_by.as_ref();
+                let network = address.map(|address| address.network(headers, extensions));
+                (0, Who::Anonymous(network))
+            }
         };
         let plan = Arc::clone(self.0.plan(place));
+        let stranger = matches!(who, Who::Anonymous(Some(_)));
         if self.0.together.is_some() {
-            let name = who.name(&plan.name).into();
-            return Counting::Pending(Box::pin(Arc::clone(&self.0).count_together(place, plan, name)));
+            let asked = Asked {
+                place,
+                stranger,
+                name: who.name(&plan.name).into(),
+            };
+            return Counting::Pending(Box::pin(Arc::clone(&self.0).count_together(plan, asked)));
         }
-        let taken = self.0.local.take(place, &who);
+        let taken = self.0.here(stranger).take(place, &who);
         Counting::Done(Counted::by(CountedBy::Local, plan, taken))
     }
 }
@@ -132,22 +152,33 @@ impl Inner {
         })
     }
 
-    async fn count_together(self: Arc<Self>, place: usize, plan: Arc<Plan>, name: Arc<str>) -> Counted {
-        let asked = match &self.together {
-            Some(together) => together.take(&name, plan.quota).await,
+    fn here(&self, stranger: bool) -> &Local {
+        if stranger { &self.strangers } else { &self.local }
+    }
+
+    async fn count_together(self: Arc<Self>, plan: Arc<Plan>, asked: Asked) -> Counted {
+        let taken = match &self.together {
+            Some(together) => together.take(&asked.name, plan.quota).await,
             None => None,
         };
-        let Some(taken) = asked else {
+        let here = || self.here(asked.stranger).take(asked.place, &asked.name);
+        let Some(taken) = taken else {
             self.alone.fetch_add(1, Ordering::Relaxed);
-            let taken = self.local.take(place, &name);
-            return Counted::by(CountedBy::Alone, plan, taken);
+            return Counted::by(CountedBy::Alone, plan, here());
         };
         if taken.granted {
             // Counted here as well, so that nobody has a new quota when that place gets out of reach.
-            self.local.take(place, &name);
+            here();
         }
         Counted::by(CountedBy::Shared, plan, taken)
     }
+}
+
+/// A request that other machines count too.
+struct Asked {
+    place: usize,
+    stranger: bool,
+    name: Arc<str>,
 }
 
 impl Counted {

@@ -35,7 +35,8 @@ impl Local {
         most: usize,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let table = Arc::new(Table::new(name, most));
+        let quotas: Vec<Quota> = quotas.into_iter().collect();
+        let table = Arc::new(Table::new(name, most, quotas.len()));
         let time = Ticks {
             clock,
             origin: Arc::default(),
@@ -54,9 +55,17 @@ impl Local {
         let Some((quota, limiter)) = self.quotas.get(place) else {
             return Taken::refused(Duration::ZERO);
         };
+        let asked = Asked {
+            key: self.table.key(&(place, caller)),
+            now: self.time.now().as_u64(),
+            place,
+            arrival: Cell::new(0),
+        };
+        let checked = limiter.check_key(&asked);
+        // The limiter has read the clock after us, so what is told is of a time after that: else the debt of a first request were more
+        // than one interval.
         let now = self.time.now();
-        let asked = Asked::new(self.table.key(&(place, caller)), now.as_u64());
-        match limiter.check_key(&asked) {
+        match checked {
             Ok(()) => {
                 let debt = asked.arrival.get().saturating_sub(now.as_u64());
                 Taken::granted(*quota, Duration::from_nanos(debt))
@@ -71,10 +80,10 @@ impl Local {
             return;
         };
         let (key, now) = (self.table.key(&(place, caller)), self.time.now().as_u64());
-        let interval = u64::try_from(quota.interval().as_nanos()).unwrap_or(u64::MAX);
-        let _: Result<(), ()> = self
-            .table
-            .update(key, now, |arrival| Ok(((), arrival.saturating_sub(interval))));
+        let interval = nanos(quota.interval());
+        let _: Result<(), ()> = self.table.update((place, key), now, |arrival| {
+            Ok(((), arrival.saturating_sub(interval)))
+        });
     }
 
     /// How many callers are held.
@@ -90,22 +99,17 @@ fn rate(quota: Quota) -> governor::Quota {
         .allow_burst(at_once)
 }
 
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A caller's key on its way through the limiter, which keeps the time that the limiter makes of it to itself.
 #[derive(Debug, Clone)]
 struct Asked {
     key: u64,
     now: u64,
+    place: usize,
     arrival: Cell<u64>,
-}
-
-impl Asked {
-    fn new(key: u64, now: u64) -> Self {
-        Self {
-            key,
-            now,
-            arrival: Cell::new(0),
-        }
-    }
 }
 
 impl Hash for Asked {
@@ -125,7 +129,7 @@ impl StateStore for Callers {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        self.0.update(asked.key, asked.now, |arrival| {
+        self.0.update((asked.place, asked.key), asked.now, |arrival| {
             // To governor, who was not seen is one whose time is now, and to GCRA one whose time has passed is no different.
             let (told, arrival) = next(Some(Nanos::from(arrival)))?;
             asked.arrival.set(arrival.as_u64());

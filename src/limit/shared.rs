@@ -16,6 +16,8 @@ use crate::telemetry;
 
 /// For an answer. Whoever limits must not be what is slow.
 const DEADLINE: Duration = Duration::from_millis(50);
+/// Who has waited so long and is dropped says as much as one that has waited to the end.
+const LONG: Duration = Duration::from_millis(20);
 /// One failure is a packet that was lost. After so many in a row the place is out of reach.
 const FAILURES: u32 = 3;
 /// Then it is asked once in this time, by one request; nobody else waits for it.
@@ -108,7 +110,10 @@ impl Together {
             return None;
         }
         let asking = Arc::clone(&self.place).take(Arc::clone(caller), quota);
-        match timeout(DEADLINE, asking).await {
+        let waiting = Waiting::of(self);
+        let answer = timeout(DEADLINE, asking).await;
+        waiting.has_ended();
+        match answer {
             Ok(Ok(taken)) => {
                 self.succeeded();
                 Some(taken)
@@ -166,6 +171,37 @@ impl Together {
 
     fn now(&self) -> u64 {
         millis(self.clock.monotonic())
+    }
+}
+
+/// A request that waits for the place. If it is dropped, by who waits for it no longer than we do, it has seen that nothing comes.
+struct Waiting<'t> {
+    together: &'t Together,
+    since: Duration,
+    ended: bool,
+}
+
+impl<'t> Waiting<'t> {
+    fn of(together: &'t Together) -> Self {
+        Self {
+            together,
+            since: together.clock.monotonic(),
+            ended: false,
+        }
+    }
+
+    fn has_ended(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let waited = || self.together.clock.monotonic().saturating_sub(self.since);
+        if !self.ended && waited() >= LONG {
+            self.together
+                .failed(&Told("no answer before the request was given up".into()));
+        }
     }
 }
 

@@ -21,10 +21,12 @@ const GONE: u64 = u64::MAX;
 const PARTS: u64 = 64;
 /// Fewer entries than these are not worth looking through, in one part.
 const FEW: usize = 64;
-/// A part of a full table is not looked through more often than this, in nanoseconds.
+/// A part of a full table is not looked through more often than this, in nanoseconds; and an entry stays so long after its time.
 const REST: u64 = 1_000_000_000;
-/// Entries that strangers share while the table is full of callers who still have something to pay back.
-const SHARED: u64 = 1024;
+/// After so many entries a request looks no further: that is a millisecond or two.
+const MOST_SEEN: usize = 20_000;
+/// Entries of each quota that strangers share while the table is full of callers who still have something to pay back.
+const SHARED: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -52,13 +54,13 @@ struct Part {
 struct Entry(AtomicU64);
 
 impl Table {
-    /// Room for `most` callers.
-    pub(super) fn new(name: &'static str, most: usize) -> Self {
+    /// Room for `most` callers, who have so many quotas.
+    pub(super) fn new(name: &'static str, most: usize, quotas: usize) -> Self {
         Self {
             name,
             hasher: RandomState::new(),
             parts: (0..PARTS).map(|_| Part::new()).collect(),
-            shared: (0..SHARED).map(|_| Entry::default()).collect(),
+            shared: (0..quotas.max(1) * SHARED).map(|_| Entry::default()).collect(),
             held: AtomicUsize::new(0),
             most,
             next_part: AtomicUsize::new(0),
@@ -79,13 +81,17 @@ impl Table {
     /// seen has 0. `next` may be called more than once.
     pub(super) fn update<T, E>(
         &self,
-        key: u64,
+        (quota, key): (usize, u64),
         now: u64,
         next: impl Fn(u64) -> Result<(T, u64), E>,
     ) -> Result<T, E> {
         // Neither the lowest nor the highest bits, by which a map finds its entries.
         let part = pick(&self.parts, key >> 24);
-        let shared = pick(&self.shared, key >> 32);
+        // Shared with those of the same quota only: a debt under one of longer windows would take others longer than their own.
+        let shared = pick(
+            &self.shared,
+            (quota * SHARED) as u64 + (key >> 32) % SHARED as u64,
+        );
         loop {
             if let Some(told) = self.update_held(part, key, &next) {
                 return told;
@@ -123,14 +129,25 @@ impl Table {
         if self.take_room() {
             return true;
         }
-        // Callers who can go may be in any part.
-        let turn = self.next_part.fetch_add(1, Ordering::Relaxed) as u64;
-        for part in [part, pick(&self.parts, turn)] {
-            if part.rests_until.load(Ordering::Relaxed) <= now {
-                self.look_through(part, now);
+        self.look_for_room(now);
+        self.take_room()
+    }
+
+    /// Callers who can go may be in any part. As long as nobody has gone, the next part is looked through.
+    fn look_for_room(&self, now: u64) {
+        let first = self.next_part.fetch_add(1, Ordering::Relaxed) as u64;
+        let mut seen = 0;
+        for turn in 0..PARTS {
+            let part = pick(&self.parts, first.wrapping_add(turn));
+            if part.rests_until.load(Ordering::Relaxed) > now {
+                continue;
+            }
+            seen += part.entries.len();
+            self.look_through(part, now);
+            if self.len() < self.most || seen > MOST_SEEN {
+                return;
             }
         }
-        self.take_room()
     }
 
     fn take_room(&self) -> bool {
@@ -210,7 +227,8 @@ impl Entry {
         Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
     }
 
-    /// Whether it is gone: its time has passed, and nobody changed it meanwhile.
+    /// Whether it is gone: its time has passed, and nobody changed it meanwhile. It must have passed for a while, since others may have
+    /// read the clock before us and come here after us; to who finds no entry then it must be as if there had been one.
     fn end(&self, now: u64) -> bool {
         let time = self.0.load(Ordering::Relaxed);
         let ended = || {
@@ -218,7 +236,7 @@ impl Entry {
                 .compare_exchange(time, GONE, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         };
-        time == GONE || (time <= now && ended())
+        time == GONE || (time.saturating_add(REST) <= now && ended())
     }
 
     fn is_gone(&self) -> bool {

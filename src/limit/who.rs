@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::address::Network;
 use crate::principal::{Identity, Method, Principal};
 
 /// Whose requests are counted together.
@@ -21,7 +22,8 @@ pub(super) enum Who<'p> {
     },
     /// What a function of the host calls it.
     Group(&'p str),
-    Anonymous,
+    /// All of them, or those of one network.
+    Anonymous(Option<Network>),
 }
 
 impl<'p> Who<'p> {
@@ -51,7 +53,8 @@ impl<'p> Who<'p> {
             Self::Key(id) => serde_json::json!([plan, "key", id]),
             Self::Client { issuer, client } => serde_json::json!([plan, "client", issuer, client]),
             Self::Group(name) => serde_json::json!([plan, "group", name]),
-            Self::Anonymous => serde_json::json!([plan, "anonymous"]),
+            Self::Anonymous(None) => serde_json::json!([plan, "anonymous"]),
+            Self::Anonymous(Some(network)) => serde_json::json!([plan, "anonymous", network.to_string()]),
         };
         words.to_string()
     }

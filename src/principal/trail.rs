@@ -70,7 +70,7 @@ impl Trail {
     }
 
     /// Nothing is decided until somebody has answered.
-    #[cfg(any(feature = "api-key", feature = "jwt"))]
+    #[cfg(any(feature = "api-key", feature = "jwt", feature = "rate-limit"))]
     pub(crate) fn asks(&self) {
         self.step(|steps| steps.pending = true);
     }

@@ -49,7 +49,11 @@ impl PlanCounters {
         }
     }
 
-    #[allow(unused_variables, reason = "without the feature nothing is counted")]
+    #[allow(
+        unused_variables,
+        clippy::unused_self,
+        reason = "without the feature nothing is counted"
+    )]
     pub(crate) fn count(&self, by: CountedBy, passed: bool) {
         #[cfg(feature = "metrics")]
         {

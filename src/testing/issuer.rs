@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::clock::TestClock;
 use super::signing_key::SigningKey;
 use super::token::TokenBuilder;
+use crate::credential::Asking;
 use crate::error::AuthError;
-use crate::jwks::{Algorithm, KeyProvider, KeySet, Keys, Lookup};
+use crate::jwks::{Algorithm, KeyProvider, KeySet, KeySetMark, Keys, Lookup};
 use crate::jwt::{Issuer, IssuerBuilder, WithAudience};
 
 /// An issuer for tests: new keys each time, no socket, and a clock to turn. Clones are the same issuer.
@@ -167,6 +168,15 @@ impl TestIssuer {
         })
     }
 
+    fn key_set(&self) -> KeySet {
+        if let Some(set) = self.read(|keys| keys.set.clone()) {
+            return set;
+        }
+        let set = KeySet::from_jwks(&self.jwks()).expect("the keys of a test issuer");
+        self.write(|keys| keys.set = Some(set.clone()));
+        set
+    }
+
     fn read<T>(&self, look: impl FnOnce(&PublishedKeys) -> T) -> T {
         look(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -178,16 +188,15 @@ impl TestIssuer {
 
 /// Always the keys of now: what is not among them does not exist.
 impl KeyProvider for TestIssuer {
-    fn current(&self) -> Lookup {
-        if let Some(set) = self.read(|keys| keys.set.clone()) {
-            return Lookup::Ready(set);
-        }
-        let set = KeySet::from_jwks(&self.jwks()).expect("the keys of a test issuer");
-        self.write(|keys| keys.set = Some(set.clone()));
-        Lookup::Ready(set)
+    fn current(&self, _: &dyn Asking) -> Lookup {
+        Lookup::Ready(self.key_set())
     }
 
-    fn beyond(&self, _: Option<&str>, _: Algorithm) -> Lookup {
+    fn is_current(&self, keys: &KeySetMark) -> bool {
+        self.key_set().is(keys)
+    }
+
+    fn beyond(&self, _: Option<&str>, _: Algorithm, _: &dyn Asking) -> Lookup {
         Lookup::Refused(AuthError::SigningKeyUnknown)
     }
 }

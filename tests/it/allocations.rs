@@ -8,8 +8,9 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use tower::{Layer, Service};
 use tower_resource_server::{
-    ApiKeyFormat, ApiKeyLayer, ApiKeyRecord, AuditLayer, AuditLog, CachedKeyStore, ChannelSink, FixedKeys,
-    Issuer, JwtLayer, KeyDigest, KeyStore, MemoryKeyStore, NewsState, ScopeLayer,
+    ApiKeyFormat, ApiKeyLayer, ApiKeyRecord, AuditLayer, AuditLog, CachedKeyStore, CallerAddress,
+    ChannelSink, FailedAttemptLayer, FailedAttempts, FixedKeys, Issuer, JwtLayer, KeyDigest, KeyStore,
+    MemoryKeyStore, NewsState, Quota, RateLimitLayer, RateLimits, ScopeLayer,
 };
 
 use crate::support::{API, ISSUER, READ, idp};
@@ -79,6 +80,10 @@ fn the_warm_path_allocates_little() {
 
     let (sink, _records) = ChannelSink::new(1);
     let audit = AuditLayer::new(AuditLog::new(sink));
+    let attempts = FailedAttempts::builder(CallerAddress::of_x_forwarded_for(1));
+    let attempts = FailedAttemptLayer::new(attempts.build().unwrap());
+    let limits = RateLimits::builder("free", Quota::per_second(1_000_000));
+    let limit = RateLimitLayer::new(limits.build().unwrap());
 
     // With the most that is accepted. Three of each are the first value in empty extensions; two with each API key the first
     // header of the response.
@@ -97,7 +102,17 @@ fn the_warm_path_allocates_little() {
             // The record copies what it tells of the caller.
             9,
         ),
+        (
+            "JWT, known, where failed attempts are counted",
+            count(attempts.layer(jwt.layer(inner)), "authorization", &known),
+            5,
+        ),
         ("API key", count(api_key.layer(inner), "x-api-key", &keys), 5),
+        (
+            "API key, and counted",
+            count(api_key.layer(limit.layer(inner)), "x-api-key", &keys),
+            7,
+        ),
         (
             "API key, cached",
             count(ApiKeyLayer::new(cached).layer(inner), "x-api-key", &keys),

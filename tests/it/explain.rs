@@ -44,6 +44,7 @@ const OF_OTHERS: &[&str] = &[
     "revocations_unavailable",
     "revocations_unheard",
     "not_authenticated",
+    "already_authenticated",
     "issuer_misconfigured",
     "claims_undeclared",
 ];

@@ -9,14 +9,14 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tower_resource_server::testing::{PrincipalBuilder, TestIssuer};
 use tower_resource_server::{
     Algorithm, ApiKeyLayer, ApiKeyRecord, AuditLayer, AuditLog, AuditRecord, AuditSink, CachedKeyStore,
-    CachedKeys, FixedKeys, Issuer, JwtLayer, KeyDigest, KeyRegistry, MemoryKeyStore, Quota, RateLimitLayer,
-    RateLimits, RedisRevocations, ResolvedIssuers, Revocation, ScopeLayer, Secret, Share, SharedRateLimits,
-    Taken, UsageRecorder,
+    CachedKeys, CallerAddress, FailedAttemptLayer, FailedAttempts, FixedKeys, Issuer, JwtLayer, KeyDigest,
+    KeyRegistry, MemoryKeyStore, Quota, RateLimitLayer, RateLimits, RedisRevocations, ResolvedIssuers,
+    Revocation, ScopeLayer, Secret, Share, SharedRateLimits, Taken, UsageRecorder,
 };
 
 use crate::redis_server::{RedisServer, engines};
 use crate::resolved::Directory;
-use crate::support::{API, KEY, WRITE, bearer, call, idp, request, store, whoami};
+use crate::support::{API, KEY, Slow, WRITE, bearer, call, idp, request, store, whoami};
 use crate::telemetry::{Given, settle};
 
 /// What the exporter shows after this work.
@@ -82,6 +82,7 @@ async fn everything() {
     keys(&idp).await;
     caches(&idp).await;
     audited().await;
+    guessed().await;
     limited().await;
     by_key().await;
     if let Some(program) = engines().first() {
@@ -110,6 +111,12 @@ async fn limited() {
         }
     }
 
+    let strangers = RateLimits::builder("strangers", Quota::per_hour(1))
+        .anonymous_by(CallerAddress::of_x_forwarded_for(1));
+    let app = whoami()
+        .layer(RateLimitLayer::new(strangers.build().unwrap()))
+        .layer(ApiKeyLayer::new(store()).optional());
+    call(&app, request(&[])).await;
     let free = || RateLimits::builder("free", Quota::per_hour(1));
     let together = free().shared(Failing(AtomicUsize::new(0)), Share::one_in(1));
     for (limits, tries) in [(free(), 2), (together, 5)] {
@@ -154,6 +161,18 @@ async fn audited() {
     let app = whoami().layer(AuditLayer::new(AuditLog::new(Broken).most_queued(1)));
     for _ in 0..2 {
         call(&app, request(&[])).await;
+    }
+}
+
+/// One guess that fails, and one that nobody is asked about.
+async fn guessed() {
+    let address = CallerAddress::of_x_forwarded_for(1);
+    let attempts = FailedAttempts::builder(address).quota(Quota::per_day(1));
+    let app = whoami()
+        .layer(ApiKeyLayer::new(Slow(store())))
+        .layer(FailedAttemptLayer::new(attempts.build().unwrap()));
+    for _ in 0..2 {
+        call(&app, request(&[("x-api-key", "unknown")])).await;
     }
 }
 
@@ -245,7 +264,7 @@ fn the_exporter_shows_every_metric_of_the_guide_with_its_labels_and_no_other() {
         shown.insert((name.to_owned(), kinds[name].to_owned()));
         for (label, value) in its_labels {
             let row = labels.iter().find(|cells| cells[0] == label).unwrap();
-            let is_free = ["reason", "issuer", "key_id"].contains(&label);
+            let is_free = ["reason", "issuer", "key_id", "plan"].contains(&label);
             let words = row[1].split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             assert!(
                 is_free || words.into_iter().any(|word| word == value),
@@ -280,6 +299,25 @@ fn looks_into_the_caches_are_counted() {
     assert_eq!((count("tokens", "hit"), count("tokens", "miss")), (1.0, 5.0));
     assert_eq!((count("api_keys", "hit"), count("api_keys", "miss")), (1.0, 2.0));
     assert_eq!((count("issuers", "hit"), count("issuers", "miss")), (1.0, 1.0));
+}
+
+#[test]
+fn failed_attempts_are_counted_and_so_are_those_that_were_not_made() {
+    let text = scraped(everything());
+    let count = |outcome| {
+        value(
+            &text,
+            "resource_server_failed_attempts_total",
+            &[("outcome", outcome)],
+        )
+    };
+    assert_eq!((count("counted"), count("limited")), (1.0, 1.0));
+    let held = value(
+        &text,
+        "resource_server_limited_callers",
+        &[("table", "failed_attempts")],
+    );
+    assert!((held - 1.0).abs() < 0.1, "{held}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tower::Service;
 use tower_layer::Layer;
 use tower_resource_server::testing::{PrincipalBuilder, TestClock, TestIssuer};
 use tower_resource_server::{
-    ApiKeyLayer, ApiKeyRecord, Fault, JwtLayer, KeyDigest, KeyRegistry, MemoryKeyStore, Quota,
+    ApiKeyLayer, ApiKeyRecord, CallerAddress, Fault, JwtLayer, KeyDigest, KeyRegistry, MemoryKeyStore, Quota,
     RateLimitLayer, RateLimits, RateLimitsBuilder, RejectionKind, Scope, ScopeLayer, UsageRecorder,
 };
 
@@ -289,6 +289,31 @@ async fn anonymous_callers_share_the_first_plan() {
     assert_eq!(passed(&app, 10, || request(&[])).await, 3);
     assert_eq!(refused(&app, request(&[])).await.reason(), "rate_limited");
     assert_eq!(passed(&app, 10, || key(KEY)).await, 3);
+}
+
+#[tokio::test]
+async fn anonymous_callers_are_told_apart_by_address_where_that_is_asked_for() {
+    let clock = TestClock::new();
+    let limits = few(&clock).anonymous_by(CallerAddress::of_x_forwarded_for(1));
+    let app = whoami()
+        .layer(RateLimitLayer::new(limits.build().unwrap()))
+        .layer(ApiKeyLayer::new(store()).optional());
+    let from = |address: &'static str| move || request(&[("x-forwarded-for", address)]);
+    assert_eq!(passed(&app, 5, from("192.0.2.1")).await, 3);
+    assert_eq!(
+        passed(&app, 5, from("192.0.2.2, 192.0.2.1")).await,
+        0,
+        "its own word"
+    );
+    assert_eq!(passed(&app, 5, from("192.0.2.2")).await, 3);
+    assert_eq!(passed(&app, 2, from("2001:db8::1")).await, 2);
+    assert_eq!(passed(&app, 2, from("2001:db8::2")).await, 1, "the same network");
+    assert_eq!(passed(&app, 5, from("nonsense")).await, 3);
+    assert_eq!(
+        passed(&app, 5, || request(&[])).await,
+        0,
+        "unknown addresses are one"
+    );
 }
 
 #[tokio::test]

@@ -614,6 +614,7 @@ fn all_errors() -> Vec<AuthError> {
         AuthError::ResolverUnavailable(cause()),
         AuthError::StoreUnavailable(cause()),
         AuthError::NotAuthenticated,
+        AuthError::AlreadyAuthenticated,
         AuthError::IssuerMisconfigured("x"),
         AuthError::ClaimsUndeclared,
     ]

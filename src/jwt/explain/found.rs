@@ -18,6 +18,7 @@ use super::reading::Reading;
 use super::step::Step;
 use super::values;
 use crate::authenticator::Judgement;
+use crate::credential::Unlimited;
 use crate::error::{AuthError, chain};
 use crate::jwks::{KeySet, Lookup};
 use crate::principal::PrincipalData;
@@ -105,7 +106,7 @@ impl Findings<'_> {
     /// Nothing is fetched for what is only told.
     fn keys_in_memory(&self) -> String {
         let keys = &self.issuer.keys;
-        match keys.status().is_usable().then(|| keys.current()) {
+        match keys.status().is_usable().then(|| keys.current(&Unlimited)) {
             Some(Lookup::Ready(set)) => described(&set),
             _ => "no keys in memory".to_owned(),
         }

@@ -15,6 +15,7 @@ use wycheproof_ng_eddsa::TestName as Eddsa;
 use wycheproof_ng_kdf_jose::json_web::TestName as Jose;
 
 use super::*;
+use crate::credential::Unlimited;
 use crate::jwks::{FixedKeys, Lookup};
 use crate::jwt::Issuer;
 use crate::secret::Secret;
@@ -92,7 +93,7 @@ fn judge(issuer: &Issuer, jws: &str) -> Result<(), AuthError> {
         claims: &Claims::default(),
     };
     issuer.check_header(&token)?;
-    let Lookup::Ready(keys) = issuer.keys.current() else {
+    let Lookup::Ready(keys) = issuer.keys.current(&Unlimited) else {
         panic!("fixed keys are at hand")
     };
     token.verify(&issuer.rules.algorithms, &keys).map(drop)

@@ -64,9 +64,9 @@ enum Remembered {
     Answer(Answer),
     /// The same, and it should be asked for.
     Aging(Answer),
-    Nothing {
-        was_known: bool,
-    },
+    /// A record that is too old to be used without asking.
+    Outdated,
+    Nothing,
 }
 
 enum Joined {
@@ -109,10 +109,15 @@ impl<S: KeyStore> Cache<S> {
                 self.refresh(key, now);
                 answer
             }
-            Remembered::Nothing { .. } => return None,
+            Remembered::Outdated | Remembered::Nothing => return None,
         };
         telemetry::cache(telemetry::Cache::ApiKeys, Looked::Hit);
         Some(answer)
+    }
+
+    /// Whether there is a record that is too old to be used.
+    pub(super) fn knows(&self, key: &KeyDigest) -> bool {
+        matches!(self.remembered(key, self.now()), Remembered::Outdated)
     }
 
     pub(super) async fn find(self: &Arc<Self>, key: &KeyDigest) -> Answer {
@@ -209,7 +214,7 @@ impl<S: KeyStore> Cache<S> {
             return match self.usable(known.read, now) {
                 Usable::AtOnce => Remembered::Answer(Ok(Some(known.record))),
                 Usable::AtOnceAndRefresh => Remembered::Aging(Ok(Some(known.record))),
-                Usable::IfStoreFails | Usable::Not => Remembered::Nothing { was_known: true },
+                Usable::IfStoreFails | Usable::Not => Remembered::Outdated,
             };
         }
         let unknown = self.entries.unknown(key).is_some_and(|read| {
@@ -219,7 +224,7 @@ impl<S: KeyStore> Cache<S> {
         if unknown {
             Remembered::Answer(Ok(None))
         } else {
-            Remembered::Nothing { was_known: false }
+            Remembered::Nothing
         }
     }
 
@@ -254,7 +259,8 @@ impl<S: KeyStore> Cache<S> {
         // A load may have ended since the request looked.
         let was_known = match self.remembered(key, now) {
             Remembered::Answer(answer) | Remembered::Aging(answer) => return Ok(Joined::Answer(answer)),
-            Remembered::Nothing { was_known } => was_known,
+            Remembered::Outdated => true,
+            Remembered::Nothing => false,
         };
         let (load, room) = self.begin(&mut state, key, was_known, now)?;
         drop(state);

@@ -196,6 +196,10 @@ impl<S: KeyStore> KeyStore for CachedKeyStore<S> {
         self.cache.find_now(key)
     }
 
+    fn knows(&self, key: &KeyDigest) -> bool {
+        self.cache.knows(key)
+    }
+
     fn is_about_one_key(error: &CachedKeyStoreError) -> bool {
         matches!(error, CachedKeyStoreError::Unreadable(_))
     }

@@ -1,4 +1,4 @@
-//! What machines share over Redis or Valkey. The folder `limits/` has rate limits, where each request asks the engine. All else here is
+//! What machines share over Redis or Valkey. The folder `limits/` has rate limits, where each request asks the engine. All else is
 //! about revocations: every node holds all of them in memory and hears of new ones, so no request asks anybody.
 //!
 //! ```text

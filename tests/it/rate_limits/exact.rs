@@ -1,13 +1,13 @@
 //! The number that is let through is the plan's: against a model, under many clients at once, and with a table that is full.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tower_resource_server::testing::TestClock;
-use tower_resource_server::{ApiKeyLayer, Quota, RateLimitLayer, RateLimits};
+use tower_resource_server::{ApiKeyLayer, Clock, Quota, RateLimitLayer, RateLimits};
 
 use super::{behind_keys, key, keys, passed};
 use crate::support::{call, whoami};
@@ -239,5 +239,51 @@ async fn a_client_that_keeps_to_the_fields_is_never_refused() {
         if number("r=") == 0 {
             clock.advance(Duration::from_secs(number("t=")));
         }
+    }
+}
+
+/// A real clock is later at each look.
+#[derive(Debug, Default)]
+struct Moving(AtomicU64);
+
+impl Clock for Moving {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_nanos(self.0.fetch_add(137, Ordering::Relaxed))
+    }
+}
+
+#[tokio::test]
+async fn what_remains_is_told_right_by_a_clock_that_moves() {
+    let limits = RateLimits::builder("free", Quota::per_minute(60)).clock(Moving::default());
+    let app = behind_keys(keys(&[("k", "k", "")]), limits.build().unwrap());
+    for remaining in (0..60).rev() {
+        let answer = call(&app, key("k")).await;
+        assert_eq!(
+            answer.header("ratelimit"),
+            Some(&*format!("\"free\";r={remaining};t=1"))
+        );
+    }
+    assert_eq!(call(&app, key("k")).await.status.as_u16(), 429);
+}
+
+#[tokio::test]
+async fn in_a_full_table_a_debt_of_a_day_takes_nobody_else_longer_than_his_own_plan() {
+    let clock = TestClock::new();
+    let limits = RateLimits::builder("daily", Quota::per_day(2)).plan("quick", Quota::per_second(2));
+    let limits = limits.most_callers(1).clock(clock.clone()).build().unwrap();
+    let names: Vec<String> = (0..8_000).map(|caller| format!("caller-{caller}")).collect();
+    let mut known: Vec<_> = names.iter().map(|name| (&**name, &**name, "")).collect();
+    known.push(("q", "q", "quick"));
+    let app = behind_keys(keys(&known), limits);
+    for name in &names {
+        passed(&app, 2, || key(name)).await;
+    }
+    for _ in 0..3 {
+        assert_eq!(passed(&app, 5, || key("q")).await, 2);
+        clock.advance(Duration::from_secs(1));
     }
 }

@@ -271,6 +271,30 @@ fn a_share_of_nothing_is_a_problem_of_the_settings() {
     let limits = RateLimits::builder("free", Quota::per_hour(40)).shared(Place::new(), Share::one_in(0));
     let error = limits.build().unwrap_err();
     assert_eq!(error.problems()[0].setter, "shared");
+    // Nor one that takes centuries.
+    let yearly = RateLimits::builder("free", Quota::new(1, Duration::from_secs(366 * 24 * 60 * 60)));
+    let error = yearly
+        .shared(Place::new(), Share::one_in(600))
+        .build()
+        .unwrap_err();
+    assert_eq!(error.problems()[0].setter, "shared");
+}
+
+/// Whoever has a deadline of his own, shorter than ours, sees as well that nothing comes.
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_given_up_early_show_that_the_place_hangs() {
+    let (clock, place) = (TestClock::new(), Place::new());
+    place.becomes(Mode::Hangs);
+    let limits = forty(&clock, &place);
+    let app = behind_keys(store(), limits.clone());
+    for _ in 0..3 {
+        assert_eq!(limits.status().shared, Some(true));
+        let given_up = tokio::time::timeout(Duration::from_millis(30), call(&app, key(KEY)));
+        let meanwhile = async { clock.advance(Duration::from_millis(30)) };
+        assert!(tokio::join!(given_up, meanwhile).0.is_err());
+    }
+    assert_eq!(limits.status().shared, Some(false));
+    assert_eq!(timed(&app).await.1, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! The connection: made when it is needed, kept while it is good, gone with the last who has it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tower_resource_server::{RedisRateLimits, RedisRateLimitsError, SharedRateLimits};
 
 use super::{MILLI, SLOW, counts, granted, in_time, limits};

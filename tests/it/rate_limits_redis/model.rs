@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use tower_resource_server::{Quota, RedisRateLimits, SharedRateLimits, Taken};
+use tower_resource_server::{Clock, Quota, RedisRateLimits, SharedRateLimits, SystemClock, Taken};
 
 use super::limits;
 use crate::redis_server::on_each_engine;
 
 /// The engine's clock is this machine's, and is read between two readings here.
 fn nanos() -> i128 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since = SystemClock::new().now().duration_since(SystemTime::UNIX_EPOCH);
     i128::try_from(since.unwrap().as_nanos()).unwrap()
 }
 

@@ -1,7 +1,8 @@
 //! What happens to the engine, or to the way to it, and what requests then meet.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tower_resource_server::{RedisRateLimits, RedisRateLimitsError, SharedRateLimits};
 
 use super::{MILLI, SLOW, asked, counts, granted, in_time, limits};
