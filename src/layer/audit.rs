@@ -104,7 +104,7 @@ impl AuditLayer {
     }
 
     /// Gives the address of the caller. Headers such as `X-Forwarded-For` are the caller's own word, unless a proxy of yours sets
-    /// them. Default: absent, because only the host knows what stands in front of it.
+    /// them; a `CallerAddress` (feature `rate-limit`) reads them so. Default: absent, because only the host knows what stands in front of it.
     #[must_use]
     pub fn address(
         mut self,
