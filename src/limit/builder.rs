@@ -108,7 +108,7 @@ impl RateLimitsBuilder {
     /// plans' names, or another place. `alone` is what part of each quota this machine lets through while that place is out of
     /// reach. Default: each process counts for itself, because only you know of others.
     ///
-    /// The place has 50 ms for each answer. After three failures in a row it is out of reach, and is asked again by one request in
+    /// It needs tokio's timer; without a tokio runtime the machine counts alone. The place has 50 ms for each answer. After three failures in a row it is out of reach, and is asked again by one request in
     /// a second. What a machine lets through is counted here all the while, so that an outage gives nobody a new quota.
     pub fn shared(mut self, place: impl SharedRateLimits, alone: Share) -> Self {
         self.shared = Some((Arc::new(place), alone));
@@ -116,8 +116,8 @@ impl RateLimitsBuilder {
     }
 
     /// How many callers are remembered at the same time, each until its quota is whole again. Beyond that, new callers share 1,024
-    /// counts: they may be limited sooner than their plan says. Default: 1,000,000, because that is
-    /// 53 MB, and who has more callers than that within a window has room for them.
+    /// counts of each plan: they may be limited sooner than it says. Default: 1,000,000, because that is 53 MB, and who has more callers
+    /// than that within a window has room for them.
     pub fn most_callers(mut self, callers: usize) -> Self {
         self.most_callers = callers;
         self

@@ -16,8 +16,7 @@ use crate::authenticator::BoxFuture;
 use crate::principal::{Caller, Principal};
 use crate::telemetry::{self, CountedBy};
 
-/// How often each caller may ask: plans, who has which, and what everybody has used. For a
-/// `RateLimitLayer`.
+/// How often each caller may ask: plans, who has which, and what everybody has used. For a `RateLimitLayer`.
 ///
 /// ```
 /// use tower_resource_server::{Quota, RateLimitLayer, RateLimits};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::{Quota, Taken};
@@ -108,6 +109,10 @@ impl Together {
     pub(super) async fn take(&self, caller: &Arc<str>, quota: Quota) -> Option<Taken> {
         if self.rests() {
             return None;
+        }
+        // A deadline needs tokio's timer, and would panic without.
+        if Handle::try_current().is_err() {
+            return self.failed(&Told("there is no tokio runtime".into()));
         }
         let asking = Arc::clone(&self.place).take(Arc::clone(caller), quota);
         let waiting = Waiting::of(self);

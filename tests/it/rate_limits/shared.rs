@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt;
 use http::StatusCode;
 use tokio::time::Instant;
 use tower_resource_server::testing::TestClock;
@@ -308,4 +309,15 @@ async fn a_small_quota_alone_still_lets_one_through() {
     assert_eq!(passed(&app, 10, || key(KEY)).await, 0);
     clock.advance(Duration::from_secs(1));
     assert_eq!(passed(&app, 10, || key(KEY)).await, 1);
+}
+
+#[test]
+fn without_a_tokio_runtime_a_machine_counts_alone() {
+    let (clock, place) = (TestClock::new(), Place::new());
+    let limits = forty(&clock, &place);
+    let app = behind_keys(store(), limits.clone());
+    let passed = passed(&app, 20, || key(KEY)).now_or_never().unwrap();
+    assert_eq!(passed, 10);
+    assert_eq!(place.asked(), 0);
+    assert_eq!(limits.status().shared, Some(false));
 }
